@@ -1,0 +1,117 @@
+"""Errors of smartbkg, one tree.
+
+    SmartBkgError
+    ├── EventDataError            what a file or a batch of events holds
+    │   ├── NotAnEventFile        it cannot be read as Parquet at all
+    │   ├── ColumnsMissing        it lacks columns that were asked for
+    │   └── BadEvent              one event breaks the rules of the format
+    ├── MissingExtra              a library of an optional extra is not installed
+    ├── UnknownName               an event type, skim, model ... that is not there
+    ├── GenerationError           the generator refused or lost an event
+    ├── ModelError                what a trained file holds
+    │   ├── NotAModel             it is no trained file of ours, or is damaged
+    │   ├── ManifestMissing       no feature spec, no token table: no load
+    │   ├── ModelMismatch         it does not fit what it is used with
+    │   └── BadScore              a score that is no probability
+    ├── TrainingError             a training that cannot start or go on
+    └── FrameworkError            a path or module used against its rules
+        └── ModuleFailed          a module raised in the event loop
+
+A message says what was asked, what was found, and what is near.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class SmartBkgError(Exception):
+    """Base of all errors of this package."""
+
+
+class EventDataError(SmartBkgError):
+    """Base: what a file or a batch of events holds."""
+
+
+class NotAnEventFile(EventDataError):
+    """The file cannot be read as Parquet, or is cut short."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"cannot read {path} as an event file: {reason}")
+
+
+class ColumnsMissing(EventDataError):
+    """Columns that were asked for are not in the file."""
+
+    def __init__(self, path: Path | str, missing: Iterable[str], found: Iterable[str]) -> None:
+        self.path, self.missing, self.found = path, sorted(missing), list(found)
+        super().__init__(f"{path} lacks {', '.join(self.missing)}; it has {', '.join(self.found) or 'no columns'}")
+
+
+class BadEvent(EventDataError):
+    """One event breaks a rule of the format."""
+
+
+class MissingExtra(SmartBkgError):
+    """A library of an optional extra is not installed."""
+
+    def __init__(self, library: str, extra: str) -> None:
+        self.library, self.extra = library, extra
+        super().__init__(f"this needs {library}, which is not installed: pip install 'smartbkg[{extra}]'")
+
+
+class UnknownName(SmartBkgError):
+    """A name that is not among the known ones."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        near = difflib.get_close_matches(name, self.known, n=3)
+        hint = f"; near: {', '.join(near)}" if near else ""
+        super().__init__(f"unknown {kind} {name!r}{hint}; known: {', '.join(self.known)}")
+
+
+class GenerationError(SmartBkgError):
+    """The generator refused its settings or lost an event."""
+
+
+class ModelError(SmartBkgError):
+    """Base: what a trained file holds."""
+
+
+class NotAModel(ModelError):
+    """The file is no trained file of ours, or is damaged."""
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"cannot use {path} as a trained model: {reason}")
+
+
+class ManifestMissing(ModelError):
+    """A trained file without its manifest: features and tokens cannot be known."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = path
+        super().__init__(f"{path} carries no manifest (feature spec, token table, configuration): export it again")
+
+
+class ModelMismatch(ModelError):
+    """A trained file that does not fit what it is used with."""
+
+
+class BadScore(ModelError):
+    """A score that is no probability (NaN, or outside 0 to 1)."""
+
+
+class TrainingError(SmartBkgError):
+    """A training that cannot start or go on."""
+
+
+class FrameworkError(SmartBkgError):
+    """A path or module used against its rules."""
+
+
+class ModuleFailed(FrameworkError):
+    """A module raised in the event loop."""

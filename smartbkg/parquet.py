@@ -1,0 +1,162 @@
+"""Parquet files that appear whole or not at all, and are read in batches of bounded memory.
+
+Every file of this package is written beside its target under a temporary name and renamed when it is complete,
+so an error, Ctrl-C or kill -9 never leaves half a file under the name that was asked for. What is not content
+(times, versions, commands) lies as JSON in the schema's metadata.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from smartbkg.errors import ColumnsMissing, NotAnEventFile
+
+METADATA_KEY = b"smartbkg"
+# 4096 events of some 1.6 kB each: 7 MB a row group, small beside any job's memory.
+BATCH_SIZE = 4096
+
+
+class TableWriter:
+    """Writes tables of one schema to a Parquet file that takes its name only when it is complete.
+
+    Use as a context manager. `metadata` may be changed until the end.
+    """
+
+    def __init__(self, path: Path | str, schema: pa.Schema, metadata: dict[str, Any] | None = None) -> None:
+        self.path = Path(path)
+        self.metadata: dict[str, Any] = dict(metadata or {})
+        self.schema = schema.remove_metadata()
+        self._temporary: Path | None = None
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> Self:
+        handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=".part", dir=self.path.parent)
+        os.close(handle)
+        self._temporary = Path(name)
+        return self
+
+    def set_schema(self, schema: pa.Schema) -> None:
+        """Decide the columns; possible until the first row is written."""
+        if self._writer is not None:
+            raise ValueError("rows are written already")
+        self.schema = schema.remove_metadata()
+
+    def write_table(self, table: pa.Table) -> None:
+        """Append rows; one row group a call, BATCH_SIZE rows at most in each."""
+        self._opened().write_table(table.cast(self.schema), row_group_size=BATCH_SIZE)
+
+    def _opened(self) -> pq.ParquetWriter:
+        if self._temporary is None:
+            raise ValueError("the writer is not open: use it in a `with` statement")
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._temporary, self.schema, compression="zstd")
+        return self._writer
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._temporary is None:
+            return
+        try:
+            if kind is None:
+                writer = self._opened()
+                writer.add_key_value_metadata({METADATA_KEY.decode(): json.dumps(self.metadata, sort_keys=True)})
+                writer.close()
+                self._writer = None
+                _sync(self._temporary)
+                # mkstemp makes files for the owner alone; the finished file has the usual rights.
+                self._temporary.chmod(0o666 & ~_umask())
+                self._temporary.replace(self.path)
+        finally:
+            self._temporary.unlink(missing_ok=True)
+            if self._writer is not None:
+                # The rows are given up already; a disk that is full must not hide the error that led here.
+                with suppress(OSError):
+                    self._writer.close()
+            self._writer = self._temporary = None
+
+
+def read_tables(
+    path: Path | str, columns: Sequence[str] | None = None, batch_size: int = BATCH_SIZE
+) -> Iterator[pa.Table]:
+    """Tables of at most `batch_size` rows, in file order.
+
+    Args:
+        path: a Parquet file.
+        columns: only these (and all must be there); None for all.
+        batch_size: rows.
+
+    Raises:
+        FileNotFoundError, NotAnEventFile, ColumnsMissing.
+    """
+    path = Path(path)
+    with _opened(path) as file:
+        names = file.schema_arrow.names
+        missing = set(columns or ()) - set(names)
+        if missing:
+            raise ColumnsMissing(path, missing, names)
+        try:
+            # One thread: a batch job has one core, and two beside another busy process collapse.
+            for batch in file.iter_batches(
+                batch_size, columns=None if columns is None else [*columns], use_threads=False
+            ):
+                yield pa.Table.from_batches([batch])
+        except (pa.ArrowException, OSError) as error:
+            raise NotAnEventFile(path, str(error)) from error
+
+
+def read_schema(path: Path | str) -> pa.Schema:
+    """The file's columns, without reading any row."""
+    with _opened(Path(path)) as file:
+        return file.schema_arrow
+
+
+def count_rows(path: Path | str) -> int:
+    """Rows of the file, from its footer."""
+    with _opened(Path(path)) as file:
+        return int(file.metadata.num_rows)
+
+
+def read_metadata(path: Path | str) -> dict[str, Any]:
+    """The JSON metadata of a file written here; empty for a Parquet file from elsewhere."""
+    with _opened(Path(path)) as file:
+        raw = (file.metadata.metadata or {}).get(METADATA_KEY)
+    if raw is None:
+        return {}
+    try:
+        metadata = json.loads(raw)
+    except ValueError as error:
+        raise NotAnEventFile(Path(path), f"its metadata is no JSON: {error}") from error
+    if not isinstance(metadata, dict):
+        raise NotAnEventFile(Path(path), "its metadata is no JSON object")
+    return metadata
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    if not path.exists():
+        raise FileNotFoundError(f"no file {path}")
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise NotAnEventFile(path, str(error)) from error
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
