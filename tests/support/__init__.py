@@ -1,0 +1,1 @@
+"""What tests share: builders of the smallest valid thing, and real servers."""
