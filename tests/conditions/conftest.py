@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.postgres import create_database, drop_database, session_cluster, session_template
-from support.postgres import empty_postgres_url as empty_postgres_url
-
 from conditions.store.schema import upgrade
 from conditions.store.session import Store, open_store
+from support.postgres import create_database, drop_database, session_cluster, session_template
 
 TESTER = "tester"  # who did it, in the audit rows of a test's store
 
@@ -52,6 +50,14 @@ def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
 def postgres_url(pytestconfig: pytest.Config) -> Iterator[str]:
     """URL of a fresh, migrated PostgreSQL store."""
     url = create_database(session_cluster(pytestconfig), session_template(pytestconfig, upgrade))
+    yield url
+    drop_database(url)
+
+
+@pytest.fixture
+def empty_postgres_url(pytestconfig: pytest.Config) -> Iterator[str]:
+    """URL of a new PostgreSQL database without a table."""
+    url = create_database(session_cluster(pytestconfig))
     yield url
     drop_database(url)
 

@@ -107,14 +107,6 @@ def session_template(config: pytest.Config, fill: Callable[[str], object]) -> st
     return templates[fill]
 
 
-@pytest.fixture
-def empty_postgres_url(pytestconfig: pytest.Config) -> Iterator[str]:
-    """URL of a new, empty PostgreSQL database: no table in it."""
-    url = create_database(session_cluster(pytestconfig))
-    yield url
-    drop_database(url)
-
-
 def find_binaries() -> Path:
     """The folder of initdb and postgres: Debian's newest version, else PATH, else freshly installed when root."""
     found = _installed_binaries()
