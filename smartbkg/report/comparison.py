@@ -1,0 +1,196 @@
+"""Is the weighted sample unbiased? Kept passing events with weights against all passing events.
+
+For every observable: Σ weights per bin against the unfiltered histogram, variance Σ w²; pulls, χ², the
+Kolmogorov–Smirnov distance and the Kullback–Leibler divergence of the two.
+
+When the kept events are the same events as in the unfiltered sample, most of Σ w² is common to both sides and the
+pull above is milder than it looks. The sampling alone has the variance Σ w(w - 1) (the unbiased estimate of
+Σ (1 - p)/p over all passing events), which gives the `paired_pulls`.
+
+Letters: `V` values, `K` bins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartbkg.errors import EventDataError
+
+Floats = NDArray[np.float64]
+# Enough truth in each bin for a Gaussian pull, enough bins to see a shape.
+BINS = 15
+# So many different values or fewer are taken for whole numbers of something.
+DISCRETE = 50
+# Below this many kept events a bin's Σ w² does not measure its own variance, and a pull means nothing.
+MIN_KEPT = 10
+
+
+class NothingToCompare(EventDataError):
+    """One of the two samples holds no passing events."""
+
+
+@dataclass(frozen=True)
+class ObservableComparison:
+    """One observable in bins (K,), the same edges (K+1,) for both samples."""
+
+    name: str
+    edges: Floats
+    truth: Floats
+    weighted: Floats
+    variance: Floats
+    pulls: Floats
+    paired_pulls: Floats
+    chi2: float
+    ks: float
+    kl: float
+
+    @property
+    def largest_pull(self) -> float:
+        """The pull that is farthest from 0, with its sign; 0 without any filled bin."""
+        return _farthest(self.pulls)
+
+    def to_json(self) -> dict[str, Any]:
+        """All figures; NaN (a bin with too few kept events) as None."""
+        arrays = ("edges", "truth", "weighted", "variance", "pulls", "paired_pulls")
+        return {
+            "name": self.name,
+            **{name: [None if np.isnan(v) else float(v) for v in getattr(self, name)] for name in arrays},
+            **{name: float(getattr(self, name)) for name in ("chi2", "ks", "kl", "largest_pull")},
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All observables of one filtered sample against the unfiltered one."""
+
+    n_truth: int
+    n_kept: int
+    sum_of_weights: float
+    observables: tuple[ObservableComparison, ...]
+
+    @property
+    def largest_pull(self) -> float:
+        """Over all bins of all observables, with its sign."""
+        return _farthest(np.array([o.largest_pull for o in self.observables]))
+
+    @property
+    def largest_paired_pull(self) -> float:
+        """As `largest_pull`, by the variance of the sampling alone."""
+        return _farthest(np.concatenate([o.paired_pulls for o in self.observables]))
+
+    def to_json(self) -> dict[str, Any]:
+        """All figures."""
+        return {
+            "n_truth": self.n_truth,
+            "n_kept": self.n_kept,
+            "sum_of_weights": self.sum_of_weights,
+            "largest_pull": self.largest_pull,
+            "largest_paired_pull": self.largest_paired_pull,
+            "largest_kl": max((o.kl for o in self.observables), default=0.0),
+            "observables": [o.to_json() for o in self.observables],
+        }
+
+
+def compare(truth: Mapping[str, NDArray[Any]], kept: Mapping[str, NDArray[Any]], weight: Floats) -> Comparison:
+    """Compare the observables that both samples have.
+
+    Args:
+        truth: observable -> (V,) values of all passing events.
+        kept: the same observables of the passing events that were kept.
+        weight: their weights.
+
+    Raises:
+        NothingToCompare: no passing event on one side, or no common observable.
+    """
+    names = [name for name in truth if name in kept]
+    n_truth = len(next(iter(truth.values()), []))
+    if not names or not n_truth or not len(weight):
+        raise NothingToCompare(
+            f"nothing to compare: {n_truth} passing events without and {len(weight)} with the filter, "
+            f"{len(names)} observables in common"
+        )
+    observables = tuple(compare_observable(name, truth[name], kept[name], weight) for name in names)
+    return Comparison(n_truth, len(weight), float(np.sum(weight)), observables)
+
+
+def compare_observable(
+    name: str, truth: NDArray[Any], kept: NDArray[Any], weight: Floats, bins: int = BINS
+) -> ObservableComparison:
+    """One observable in bins that hold equal numbers of unfiltered events; values that are not finite stay out."""
+    truth, finite = truth[np.isfinite(truth)].astype(np.float64), np.isfinite(kept)
+    kept, weight = kept[finite].astype(np.float64), weight[finite].astype(np.float64)
+    edges = bin_edges(truth, kept, bins)
+    true_counts = np.histogram(truth, edges)[0].astype(np.float64)
+    weighted = np.histogram(kept, edges, weights=weight)[0]
+    variance = np.histogram(kept, edges, weights=weight**2)[0]
+    paired_variance = np.histogram(kept, edges, weights=weight * (weight - 1))[0]
+    enough = np.histogram(kept, edges)[0] >= MIN_KEPT
+    pulls = _pulls(weighted - true_counts, variance, enough)
+    return ObservableComparison(
+        name=name,
+        edges=edges,
+        truth=true_counts,
+        weighted=weighted,
+        variance=variance,
+        pulls=pulls,
+        paired_pulls=_pulls(weighted - true_counts, paired_variance, enough),
+        chi2=float(np.nansum(pulls**2)),
+        ks=ks_distance(truth, kept, weight),
+        kl=kl_divergence(true_counts, weighted),
+    )
+
+
+def bin_edges(truth: Floats, kept: Floats, bins: int) -> Floats:
+    """Edges at the truth's quantiles, wide enough for the kept values too.
+
+    Few different values (a multiplicity) get edges half way between neighbours, so that none lies on an edge.
+    """
+    both = np.unique(np.concatenate([truth, kept]))
+    if not len(both):
+        return np.array([0.0, 1.0])
+    if not len(truth):
+        return np.array([both[0] - 0.5, both[-1] + 0.5])
+    if len(both) <= DISCRETE:
+        inner = np.unique(np.quantile(truth, np.linspace(0, 1, bins + 1)[1:-1], method="inverted_cdf"))
+        place = np.searchsorted(both, inner[inner > both[0]])
+        return np.concatenate([[both[0] - 0.5], (both[place - 1] + both[place]) / 2, [both[-1] + 0.5]])
+    edges = np.unique(np.quantile(truth, np.linspace(0, 1, bins + 1)))
+    edges[0], edges[-1] = both[0], both[-1]
+    return edges
+
+
+def ks_distance(truth: Floats, kept: Floats, weight: Floats) -> float:
+    """Largest distance of the two cumulative distributions, the second one weighted."""
+    if not len(truth) or not weight.sum() > 0:
+        return float("nan")
+    points = np.unique(np.concatenate([truth, kept]))
+    first = np.searchsorted(np.sort(truth), points, side="right") / len(truth)
+    order = np.argsort(kept)
+    steps = np.concatenate([[0.0], np.cumsum(weight[order])])
+    second = steps[np.searchsorted(kept[order], points, side="right")] / steps[-1]
+    return float(np.abs(first - second).max())
+
+
+def kl_divergence(truth: Floats, weighted: Floats) -> float:
+    """Σ t log(t / w) of the two normalised histograms, over bins that both fill."""
+    both = (truth > 0) & (weighted > 0)
+    if not both.any():
+        return float("nan")
+    t, w = truth[both] / truth[both].sum(), weighted[both] / weighted[both].sum()
+    return float((t * np.log(t / w)).sum())
+
+
+def _pulls(difference: Floats, variance: Floats, enough: NDArray[np.bool_]) -> Floats:
+    # Weights of exactly 1 leave no sampling variance: then the difference is 0 too, or a bias beyond all measure.
+    width = np.sqrt(np.maximum(variance, 1e-12))
+    return np.where(enough, difference / width, np.nan)
+
+
+def _farthest(values: Floats) -> float:
+    values = values[~np.isnan(values)]
+    return float(values[np.argmax(np.abs(values))]) if len(values) else 0.0
