@@ -38,6 +38,7 @@ class TableWriter:
         self.schema = schema.remove_metadata()
         self._temporary: Path | None = None
         self._writer: pq.ParquetWriter | None = None
+        self._pending: pa.Table | None = None
 
     def __enter__(self) -> Self:
         handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=".part", dir=self.path.parent)
@@ -52,8 +53,15 @@ class TableWriter:
         self.schema = schema.remove_metadata()
 
     def write_table(self, table: pa.Table) -> None:
-        """Append rows; one row group a call, BATCH_SIZE rows at most in each."""
-        self._opened().write_table(table.cast(self.schema), row_group_size=BATCH_SIZE)
+        """Append rows. Row groups have BATCH_SIZE rows, however many come at once."""
+        self._opened()
+        self._pending = pa.concat_tables(
+            [self._pending, table.cast(self.schema)] if self._pending else [table.cast(self.schema)]
+        )
+        whole = len(self._pending) // BATCH_SIZE * BATCH_SIZE
+        if whole:
+            self._opened().write_table(self._pending[:whole], row_group_size=BATCH_SIZE)
+            self._pending = self._pending[whole:]
 
     def _opened(self) -> pq.ParquetWriter:
         if self._temporary is None:
@@ -70,6 +78,8 @@ class TableWriter:
         try:
             if kind is None:
                 writer = self._opened()
+                if self._pending:
+                    writer.write_table(self._pending)
                 writer.add_key_value_metadata({METADATA_KEY.decode(): json.dumps(self.metadata, sort_keys=True)})
                 writer.close()
                 self._writer = None
@@ -146,7 +156,8 @@ def _opened(path: Path) -> pq.ParquetFile:
     if not path.exists():
         raise FileNotFoundError(f"no file {path}")
     try:
-        return pq.ParquetFile(path)
+        # Buffering ahead would hold the whole file in memory in the end.
+        return pq.ParquetFile(path, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         raise NotAnEventFile(path, str(error)) from error
 

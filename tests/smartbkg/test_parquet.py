@@ -1,0 +1,107 @@
+"""Parquet files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from smartbkg.errors import ColumnsMissing, NotAnEventFile
+from smartbkg.parquet import TableWriter, count_rows, read_metadata, read_tables
+
+SCHEMA = pa.schema([("n", pa.int64())])
+
+
+def numbers(n: int) -> pa.Table:
+    return pa.table({"n": range(n)})
+
+
+def test_an_error_leaves_neither_target_nor_temporary_file(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), TableWriter(tmp_path / "x.parquet", SCHEMA) as writer:
+        writer.write_table(numbers(10))
+        1 / 0  # noqa: B018
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_keeps_the_file_that_was_there(tmp_path: Path) -> None:
+    with TableWriter(tmp_path / "x.parquet", SCHEMA) as writer:
+        writer.write_table(numbers(10))
+    with pytest.raises(KeyboardInterrupt), TableWriter(tmp_path / "x.parquet", SCHEMA) as writer:
+        raise KeyboardInterrupt
+    assert count_rows(tmp_path / "x.parquet") == 10
+
+
+@pytest.mark.parametrize("after_rows", [0, 3])
+def test_kill_9_leaves_nothing_under_the_name_that_was_asked_for(tmp_path: Path, after_rows: int) -> None:
+    code = (
+        "import sys, pyarrow as pa; from smartbkg.parquet import TableWriter\n"
+        "with TableWriter(sys.argv[1], pa.schema([('n', pa.int64())])) as w:\n"
+        "    for i in range(10**9):\n"
+        "        w.write_table(pa.table({'n': range(1000)}))\n"
+        "        print(i, flush=True)\n"
+    )
+    target = tmp_path / "x.parquet"
+    with subprocess.Popen([sys.executable, "-c", code, target], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for _ in range(after_rows + 1):
+            process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("sizes", [[1] * 50, [4096], [5000, 1, 0, 9000]])
+def test_row_groups_do_not_depend_on_how_many_rows_come_at_once(tmp_path: Path, sizes: list[int]) -> None:
+    with TableWriter(tmp_path / "x.parquet", SCHEMA) as writer:
+        for size in sizes:
+            writer.write_table(numbers(size))
+    footer = pq.read_metadata(tmp_path / "x.parquet")
+    groups = [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
+    assert sum(groups) == sum(sizes)
+    assert set(groups[:-1]) <= {4096}
+    content = pq.read_table(tmp_path / "x.parquet")["n"].to_pylist()
+    assert content == [n for size in sizes for n in range(size)]
+
+
+def test_a_target_in_a_missing_folder_is_refused_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), TableWriter(tmp_path / "no" / "x.parquet", SCHEMA):
+        pass
+
+
+def test_a_finished_file_can_be_read_by_others(tmp_path: Path) -> None:
+    with TableWriter(tmp_path / "x.parquet", SCHEMA):
+        pass
+    assert (tmp_path / "x.parquet").stat().st_mode & 0o444 == 0o444
+
+
+def test_a_missing_column_is_named(tmp_path: Path) -> None:
+    pq.write_table(numbers(3), tmp_path / "x.parquet")
+    with pytest.raises(ColumnsMissing, match="lacks m; it has n"):
+        list(read_tables(tmp_path / "x.parquet", ["m"]))
+
+
+def test_a_file_from_elsewhere_has_no_metadata(tmp_path: Path) -> None:
+    pq.write_table(numbers(3), tmp_path / "x.parquet")
+    assert read_metadata(tmp_path / "x.parquet") == {}
+
+
+@pytest.mark.parametrize("raw", ["{", "[1]"])
+def test_damaged_metadata_is_refused(tmp_path: Path, raw: str) -> None:
+    pq.write_table(numbers(3).replace_schema_metadata({"smartbkg": raw}), tmp_path / "x.parquet")
+    with pytest.raises(NotAnEventFile, match="metadata is no JSON"):
+        read_metadata(tmp_path / "x.parquet")
+
+
+def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.parquet").write_text("events")
+    with pytest.raises(NotAnEventFile, match=r"x\.parquet"):
+        count_rows(tmp_path / "x.parquet")
+
+
+def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no file .*x\.parquet"):
+        count_rows(tmp_path / "x.parquet")
