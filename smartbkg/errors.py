@@ -114,4 +114,8 @@ class FrameworkError(SmartBkgError):
 
 
 class ModuleFailed(FrameworkError):
-    """A module raised in the event loop."""
+    """A module raised in the event loop; the error it raised is the cause."""
+
+    def __init__(self, module: str, step: str, where: str, error: Exception) -> None:
+        self.module, self.step, self.where, self.error = module, step, where, error
+        super().__init__(f"module {module} failed in {step} at {where}: {error}")

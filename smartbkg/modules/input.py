@@ -1,0 +1,42 @@
+"""Events from files."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from pathlib import Path
+
+from smartbkg.errors import FrameworkError
+from smartbkg.events import EventBatch, read_batches, read_metadata
+from smartbkg.framework.module import Source
+from smartbkg.framework.store import Store
+from smartbkg.parquet import read_schema
+
+
+class EventInput(Source):
+    """Reads event files one after the other; what the first one's metadata say is carried to the outputs.
+
+    Args:
+        input_files: a path or several.
+    """
+
+    def __init__(self, input_files: Path | str | Iterable[Path | str]) -> None:
+        files = [input_files] if isinstance(input_files, Path | str) else input_files
+        self.input_files = [Path(file) for file in files]
+        if not self.input_files:
+            raise FrameworkError("EventInput needs at least one file")
+
+    def initialize(self) -> None:
+        """Read the metadata; a missing file is found before the first event."""
+        found = [read_metadata(path) for path in self.input_files]
+        self.job.metadata.update(found[0])
+
+    def stores(self) -> Generator[Store]:
+        """Batches of all files, and their columns when there is no event at all."""
+        n_events = 0
+        for path in self.input_files:
+            for batch in read_batches(path, self.job.batch_size):
+                n_events += len(batch)
+                yield Store.from_events(batch)
+        if not n_events:
+            first = self.input_files[0]
+            yield Store.from_events(EventBatch.from_table(read_schema(first).empty_table(), first))
