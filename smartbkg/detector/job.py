@@ -1,0 +1,107 @@
+"""A simulation job: a file of generated events in, a file of reconstructed events out, in bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
+
+from smartbkg import __version__
+from smartbkg.detector.config import DetectorConfig
+from smartbkg.detector.fast import Detector, FastDetector
+from smartbkg.detector.reco import RecoBatch, RecoWriter
+from smartbkg.errors import SmartBkgError
+from smartbkg.events import EventBatch, read_batches, read_metadata
+
+# Batches made ahead of the writer by each worker, so that none waits while a file is written.
+BATCHES_AHEAD: Final = 2
+
+
+@dataclass(frozen=True)
+class SimulateConfig:
+    """One job: its seed, its detector, processes side by side, and the command line to keep in the file."""
+
+    seed: int
+    detector: DetectorConfig = field(default_factory=DetectorConfig)
+    workers: int = 1
+    command: str | None = None
+
+
+def simulate_file(
+    events: Path | str, output: Path | str, config: SimulateConfig, *, progress: Callable[[int], None] | None = None
+) -> dict[str, Any]:
+    """Simulate all events of a file; the output takes its name only when it is complete.
+
+    Args:
+        events: a file of generated events.
+        output: replaced if it is there. Its content depends on events, seed and detector only.
+        config: the job.
+        progress: called with the number of events written so far.
+
+    Returns:
+        The output's metadata; `times_ms.simulate` is the CPU time of simulation an event, without reading and writing.
+
+    Raises:
+        FileNotFoundError, NotAnEventFile, ColumnsMissing, BadEvent.
+    """
+    before = read_metadata(events)
+    done, cpu_s = 0, 0.0
+    with RecoWriter(output, {**before, "kind": "reco"}) as writer:
+        for batch, used_s in _simulated(read_batches(events), config):
+            writer.write(batch)
+            done += len(batch)
+            cpu_s += used_s
+            if progress is not None:
+                progress(done)
+        step = {
+            "step": "simulate",
+            "command": config.command,
+            "seed": config.seed,
+            "detector": {"name": "fast", **asdict(config.detector)},
+            "versions": {"smartbkg": __version__},
+            "input": {"name": Path(events).name, "sha256": file_digest(events)},
+        }
+        writer.metadata["provenance"] = [*before.get("provenance", []), step]
+        writer.metadata["times_ms"] = {**before.get("times_ms", {}), "simulate": 1000 * cpu_s / done if done else 0.0}
+    return writer.metadata
+
+
+def file_digest(path: Path | str) -> str:
+    """sha256 of a file's bytes."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _timed(detector: Detector, batch: EventBatch, seed: int) -> tuple[RecoBatch, float]:
+    start = time.process_time()
+    reco = detector.simulate(batch, seed)
+    return reco, time.process_time() - start
+
+
+def _simulated(batches: Iterator[EventBatch], config: SimulateConfig) -> Iterator[tuple[RecoBatch, float]]:
+    """Reconstructed batches in order, and the CPU seconds each took."""
+    detector = FastDetector(config.detector)
+    if config.workers == 1:
+        for batch in batches:
+            yield _timed(detector, batch, config.seed)
+        return
+    pool = ProcessPoolExecutor(config.workers, get_context("spawn"))
+    waiting: deque[Future[tuple[RecoBatch, float]]] = deque()
+    try:
+        for batch in batches:
+            waiting.append(pool.submit(_timed, detector, batch, config.seed))
+            if len(waiting) > config.workers * BATCHES_AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise SmartBkgError("a worker process ended before its batch was simulated (memory? a kill?)") from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,16 @@
+"""Skims: which reconstructed events an analysis wants to see."""
+
+from smartbkg.skim.library import get_skim, list_skims
+from smartbkg.skim.observables import observables
+from smartbkg.skim.skims import CallableSkim, DecaySkim, EventSkim, Skim, SkimResult
+
+__all__ = [
+    "CallableSkim",
+    "DecaySkim",
+    "EventSkim",
+    "Skim",
+    "SkimResult",
+    "get_skim",
+    "list_skims",
+    "observables",
+]
