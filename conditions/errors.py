@@ -1,0 +1,247 @@
+"""What can go wrong in conditions, as one tree.
+
+    ConditionsError
+    ├── BadInputError              what was asked cannot be meant (it is a ValueError, too)
+    │   ├── BadRun                 a run that is not a pair of ints >= 0
+    │   ├── BadInterval            an interval of validity that is refused
+    │   ├── BadName                a tag or payload name with forbidden characters
+    │   ├── BadText                a description or user that a database cannot keep
+    │   ├── BadMetadata            metadata that is not plain JSON
+    │   ├── BadSource              a file or stream to upload that cannot be read
+    │   └── UnknownWord            a state or type that does not exist
+    ├── NotFoundError              nothing of that name is there
+    │   ├── TagNotFound
+    │   ├── PayloadNotFound
+    │   ├── IovNotFound
+    │   └── NoPayloadForRun        the tags exist, but none has the payload for the run
+    ├── RefusedError               it is there, and a rule forbids the change or the use
+    │   ├── TagExists
+    │   ├── TransitionRefused      a state that cannot follow the present one
+    │   ├── ChangeRefused          the tag's state forbids the change
+    │   └── TagNotUsable           an INVALID tag, or an OPEN one nobody asked for
+    ├── PayloadFileError           the bytes are not what the payload says
+    │   ├── PayloadCorrupt
+    │   └── PayloadLost
+    └── StoreError                 the store itself cannot serve
+        ├── StoreFull
+        ├── StoreBusy
+        ├── StoreUnavailable
+        └── SchemaMismatch         the database's schema is older or newer than this program
+
+A message says what was asked, what was found, and what is near; the same facts are attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+class ConditionsError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class BadInputError(ConditionsError, ValueError):
+    """What was asked cannot be meant."""
+
+
+class BadRun(BadInputError):
+    """A run is a pair of ints >= 0."""
+
+    def __init__(self, given: object, reason: str) -> None:
+        self.given, self.reason = given, reason
+        super().__init__(f"{given!r} is no run: {reason}")
+
+
+class BadInterval(BadInputError):
+    """An interval of validity that is refused."""
+
+    def __init__(self, given: object, reason: str) -> None:
+        self.given, self.reason = given, reason
+        super().__init__(f"{given!r} is no interval of validity: {reason}")
+
+
+class BadName(BadInputError):
+    """A name of a tag or a payload that is refused."""
+
+    def __init__(self, kind: str, name: object, reason: str) -> None:
+        self.kind, self.name, self.reason = kind, name, reason
+        super().__init__(f"{name!r} cannot name a {kind}: {reason}")
+
+
+class BadText(BadInputError):
+    """A text that not every database can keep."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        self.field, self.reason = field, reason
+        super().__init__(f"the {field} is refused: {reason}")
+
+
+class BadMetadata(BadInputError):
+    """Payload metadata that is not plain JSON."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the metadata is refused: {reason}")
+
+
+class BadSource(BadInputError):
+    """A file or stream to upload that cannot be read."""
+
+    def __init__(self, source: object, reason: str) -> None:
+        self.source, self.reason = source, reason
+        super().__init__(f"cannot read {source}: {reason}")
+
+
+class UnknownWord(BadInputError):
+    """A state or a type that does not exist."""
+
+    def __init__(self, kind: str, word: str, known: Sequence[str], near: Sequence[str] = ()) -> None:
+        self.kind, self.word, self.known, self.near = kind, word, tuple(known), tuple(near)
+        super().__init__(f"no {kind} {word!r}{_near(near)}; there are {', '.join(known)}")
+
+
+class NotFoundError(ConditionsError):
+    """Nothing of that name is there."""
+
+
+class TagNotFound(NotFoundError):
+    """No tag of that name."""
+
+    def __init__(self, name: str, near: Iterable[str] = ()) -> None:
+        self.name, self.near = name, tuple(near)
+        super().__init__(f"no tag {name!r}{_near(self.near)}")
+
+
+class PayloadNotFound(NotFoundError):
+    """No payload of that name, or none of that revision."""
+
+    def __init__(self, name: str, revision: int | None = None, near: Iterable[str] = (), latest: int = 0) -> None:
+        self.name, self.revision, self.near, self.latest = name, revision, tuple(near), latest
+        if latest:
+            super().__init__(f"no revision {revision} of payload {name!r}; the latest is {latest}")
+        else:
+            super().__init__(f"no payload {name!r}{_near(self.near)}")
+
+
+class IovNotFound(NotFoundError):
+    """The tag has no IoV of that number."""
+
+    def __init__(self, tag: str, iov_id: int) -> None:
+        self.tag, self.iov_id = tag, iov_id
+        super().__init__(f"no IoV {iov_id} in tag {tag!r}")
+
+
+class NoPayloadForRun(NotFoundError):
+    """No tag of the stack has the payload for the run."""
+
+    def __init__(self, names: str | Iterable[str], run: object, stack: Iterable[str], near: Iterable[str] = ()) -> None:
+        self.names = (names,) if isinstance(names, str) else tuple(names)
+        self.name, self.run, self.stack, self.near = self.names[0], run, tuple(stack), tuple(near)
+        quoted = ", ".join(repr(name) for name in self.names)
+        word = "payload" if len(self.names) == 1 else "payloads"
+        tags = ", ".join(self.stack) or "an empty stack"
+        super().__init__(f"no {word} {quoted} for {run} in {tags}{_near(self.near)}")
+
+
+class RefusedError(ConditionsError):
+    """It is there, and a rule forbids the change or the use."""
+
+
+class TagExists(RefusedError):
+    """A tag of that name is there already, perhaps INVALID and hidden."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"a tag {name!r} exists already (INVALID ones, which lists hide, keep their names)")
+
+
+class TransitionRefused(RefusedError):
+    """A state that cannot follow the present one."""
+
+    def __init__(self, tag: str, state: str, wanted: str, allowed: Sequence[str]) -> None:
+        self.tag, self.state, self.wanted, self.allowed = tag, state, wanted, tuple(allowed)
+        after = f"only {' or '.join(allowed)} can follow" if allowed else "nothing can follow"
+        super().__init__(f"tag {tag!r} is {state} and cannot become {wanted}: {after} {state}")
+
+
+class ChangeRefused(RefusedError):
+    """The tag's state forbids the change."""
+
+    def __init__(self, tag: str, state: str, action: str, advice: str) -> None:
+        self.tag, self.state, self.action, self.advice = tag, state, action, advice
+        super().__init__(f"cannot {action} tag {tag!r}, which is {state}: {advice}")
+
+
+class TagNotUsable(RefusedError):
+    """An INVALID tag, or an OPEN one nobody asked for."""
+
+    def __init__(self, tag: str, state: str, advice: str) -> None:
+        self.tag, self.state, self.advice = tag, state, advice
+        super().__init__(f"tag {tag!r} is {state}: {advice}")
+
+
+class PayloadFileError(ConditionsError):
+    """The bytes of a payload are not what the payload says."""
+
+
+class PayloadCorrupt(PayloadFileError):
+    """A payload's file has another size or another digest."""
+
+    def __init__(self, name: str, revision: int, path: object, reason: str) -> None:
+        self.name, self.revision, self.path, self.reason = name, revision, path, reason
+        super().__init__(f"payload {name!r} revision {revision} is corrupt: {path} {reason}")
+
+
+class PayloadLost(PayloadFileError):
+    """A payload's file is not there."""
+
+    def __init__(self, name: str, revision: int, path: object) -> None:
+        self.name, self.revision, self.path = name, revision, path
+        super().__init__(
+            f"payload {name!r} revision {revision} has lost its file: {path} is not there; "
+            f"uploading the same bytes again puts it back"
+        )
+
+
+class StoreError(ConditionsError):
+    """The store itself cannot serve."""
+
+
+class StoreFull(StoreError):
+    """No space left where the store keeps its data."""
+
+    def __init__(self, path: object, size_bytes: int | None = None) -> None:
+        self.path, self.size_bytes = path, size_bytes
+        after = "" if size_bytes is None else f" after {size_bytes} bytes"
+        super().__init__(f"no space left in {path}{after}; nothing was kept, free some space and do it again")
+
+
+class StoreBusy(StoreError):
+    """Somebody else holds what is needed for too long."""
+
+    def __init__(self, what: object, reason: str) -> None:
+        self.what, self.reason = what, reason
+        super().__init__(f"{what} is busy: {reason}; nothing was changed, try again")
+
+
+class StoreUnavailable(StoreError):
+    """The database or the payload folder cannot be used."""
+
+    def __init__(self, what: object, reason: str) -> None:
+        self.what, self.reason = what, reason
+        super().__init__(f"{what} cannot be used: {reason}")
+
+
+class SchemaMismatch(StoreError):
+    """The database's schema is older or newer than this program."""
+
+    def __init__(self, url: str, found: str | None, wanted: str, advice: str) -> None:
+        self.url, self.found, self.wanted, self.advice = url, found, wanted, advice
+        what = "has no schema" if found is None else f"has schema {found}"
+        super().__init__(f"{url} {what}, this program needs {wanted}: {advice}")
+
+
+def _near(names: Iterable[str]) -> str:
+    """A hint at what might have been meant, or nothing."""
+    quoted = [repr(name) for name in names]
+    return f" (did you mean {' or '.join(quoted)}?)" if quoted else ""

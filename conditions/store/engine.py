@@ -1,0 +1,134 @@
+"""Where the database is and how to talk to it: SQLite in one machine, PostgreSQL for a site.
+
+SQLite: the driver's own transactions are switched off. Reads run by themselves; a write says BEGIN IMMEDIATE, so
+that it holds the one write lock from its first look at the rows to its commit. PostgreSQL: reads run in autocommit,
+writes in READ COMMITTED with the rows they decide about locked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import platformdirs
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from conditions.errors import BadInputError, StoreBusy, StoreError, StoreFull, StoreUnavailable
+
+BUSY_TIMEOUT_S: Final = 60  # how long a writer waits for the others; a bulk insert of 10^6 rows takes about 10 s
+CONNECT_TIMEOUT_S: Final = 10
+STORE_FILE: Final = "conditions.sqlite"
+WRITES: Final = "conditions_writes"  # execution option of the engine that writes
+
+
+def database_url(where: str | os.PathLike[str] | None) -> URL:
+    """The URL of a database: a URL, a path of a SQLite file or of its folder, or None for the default.
+
+    The default is `CONDITIONS_URL`, else a SQLite file in the user's data folder.
+    """
+    if where is None:
+        where = os.environ.get("CONDITIONS_URL") or platformdirs.user_data_path("conditions") / STORE_FILE
+    text = os.fspath(where)
+    if "://" not in text:
+        path = Path(text).expanduser().absolute()
+        if path.is_dir() or not path.suffix:
+            path /= STORE_FILE
+        return URL.create("sqlite", database=str(path))
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError) as error:
+        raise BadInputError(f"{text!r} is no database URL: {error}") from error
+    if url.drivername in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername not in ("sqlite", "postgresql+psycopg"):
+        raise BadInputError(f"{shown(url)!r} is no database we know: use sqlite:///PATH or postgresql://HOST/NAME")
+    if url.drivername == "sqlite" and (not url.database or url.database == ":memory:" or "uri" in url.query):
+        raise BadInputError(f"{shown(url)!r} names no file: use sqlite:///PATH")
+    return url
+
+
+def sqlite_path(url: URL) -> Path | None:
+    """The file of an embedded database, None for a server."""
+    return Path(str(url.database)).absolute() if url.get_backend_name() == "sqlite" else None
+
+
+def shown(url: URL) -> str:
+    """The URL as it may be shown: without the password."""
+    return url.render_as_string(hide_password=True)
+
+
+def make_engine(url: URL) -> Engine:
+    """An engine whose plain connections read; `writing` makes one that writes."""
+    try:
+        if url.get_backend_name() == "sqlite":
+            engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
+        options: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S, "options": "-c timezone=UTC"}
+        if "options" in url.query:
+            del options["options"]
+        # A server that was restarted has closed our connections: each is tried before it is used.
+        engine = create_engine(url, connect_args=options, pool_pre_ping=True)
+        return engine.execution_options(isolation_level="AUTOCOMMIT")
+    except (ImportError, NoSuchModuleError) as error:
+        raise StoreUnavailable(
+            shown(url), f"its driver is missing ({error}): pip install 'smartbkg[postgres]'"
+        ) from error
+
+
+def writing(engine: Engine) -> Engine:
+    """The same engine and connections, for transactions that write."""
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(**{WRITES: True})
+    return engine.execution_options(isolation_level="READ COMMITTED")
+
+
+@contextmanager
+def our_errors(url: URL) -> Iterator[None]:
+    """Turn what database and driver raise into errors of ours, which name the database."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise _translate(url, error) from error
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    """Settings of every new SQLite connection."""
+    connection.isolation_level = None  # we say BEGIN ourselves
+    cursor = connection.cursor()
+    try:
+        cursor.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
+        cursor.execute("PRAGMA synchronous = FULL")  # a commit survives a power cut
+        cursor.execute("PRAGMA foreign_keys = ON")
+    finally:
+        cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at once; reads need no BEGIN."""
+    if connection.get_execution_options().get(WRITES):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _translate(url: URL, error: SQLAlchemyError) -> StoreError:
+    """Our word for a foreign error."""
+    name, text = shown(url), str(getattr(error, "orig", None) or error).strip()
+    if isinstance(error, PoolTimeout):
+        return StoreBusy(name, "all connections are in use")
+    state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    if "disk is full" in text or state == "53100":
+        return StoreFull(sqlite_path(url) or name)
+    if "is locked" in text:
+        return StoreBusy(name, f"somebody else has been writing for {BUSY_TIMEOUT_S} s")
+    if state in ("40P01", "40001", "55P03"):
+        return StoreBusy(name, "another change crossed this one")
+    if isinstance(error, OperationalError | DBAPIError):
+        return StoreUnavailable(name, text)
+    return StoreError(f"{name}: {text}")

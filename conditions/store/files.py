@@ -1,0 +1,218 @@
+"""The payload folder: bytes under the name of their digest.
+
+    <folder>/ab/abcdef…      a payload's bytes, read-only, named by sha256
+    <folder>/incoming/…      what is being written
+    <folder>/.lock           held shared by uploads, exclusively while orphans are looked for
+
+Bytes are complete, flushed and under their final name before a row of the database speaks of them. A crash at any
+point leaves at most a file nobody speaks of, never a row without its file.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from conditions.errors import BadSource, PayloadCorrupt, PayloadLost, StoreBusy, StoreFull, StoreUnavailable
+from conditions.payload import Payload
+
+CHUNK_BYTES: Final = 1 << 20
+LOCK_TIMEOUT_S: Final = 60.0
+LOCK_RETRY_S: Final = 0.05
+_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """What was learnt about bytes while they were written."""
+
+    sha256: str
+    md5: str
+    size_bytes: int
+
+
+class PayloadFiles:
+    """The payload folder of one store; it is made when the first file comes."""
+
+    def __init__(self, folder: Path, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
+        self.folder = folder
+        self.lock_timeout_s = lock_timeout_s
+
+    def path_of(self, sha256: str) -> Path:
+        """Where the bytes of a digest lie, or would."""
+        return self.folder / sha256[:2] / sha256
+
+    def keep(self, source: BinaryIO) -> StoredFile:
+        """Write a stream's bytes; the caller holds `uploading` until a row speaks of them.
+
+        Raises:
+            StoreFull: no space; nothing is left behind.
+            BadSource: the stream cannot be read.
+            StoreUnavailable: the folder cannot be written.
+        """
+        written = 0
+        temporary: Path | None = None
+        try:
+            incoming = self.folder / "incoming"
+            incoming.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=incoming)
+            temporary = Path(name)
+            with os.fdopen(handle, "wb") as target:
+                sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+                while chunk := _read(source):
+                    target.write(chunk)
+                    sha256.update(chunk)
+                    md5.update(chunk)
+                    written += len(chunk)
+                target.flush()
+                os.fchmod(target.fileno(), 0o444)
+                os.fsync(target.fileno())
+            stored = StoredFile(sha256.hexdigest(), md5.hexdigest(), written)
+            self._give_name(temporary, stored)
+        except OSError as error:
+            if error.errno in _NO_SPACE:
+                raise StoreFull(self.folder, written) from error
+            raise StoreUnavailable(self.folder, error.strerror or str(error)) from error
+        finally:
+            if temporary is not None:
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+        return stored
+
+    def verified_path(self, payload: Payload) -> Path:
+        """The file of a payload, after its size and digest were compared.
+
+        Raises:
+            PayloadLost: there is no file.
+            PayloadCorrupt: it holds other bytes.
+        """
+        path = self.path_of(payload.sha256)
+        try:
+            fault = _fault_of(path, payload.size_bytes, payload.sha256)
+        except FileNotFoundError as error:
+            raise PayloadLost(payload.name, payload.revision, path) from error
+        except OSError as error:
+            raise StoreUnavailable(path, error.strerror or str(error)) from error
+        if fault is not None:
+            raise PayloadCorrupt(payload.name, payload.revision, path, fault)
+        return path
+
+    @contextmanager
+    def uploading(self) -> Iterator[None]:
+        """Keep repairs away from files that no row speaks of yet."""
+        with self._locked(fcntl.LOCK_SH, "its files are being checked"):
+            yield
+
+    @contextmanager
+    def checking(self) -> Iterator[None]:
+        """Keep uploads away while files are compared with rows."""
+        with self._locked(fcntl.LOCK_EX, "uploads are under way"):
+            yield
+
+    def digests(self) -> Iterator[tuple[str, Path]]:
+        """Every file under a digest's name, in order."""
+        for path in sorted(self.folder.glob("??/*")):
+            yield path.name, path
+
+    def leftovers(self) -> list[Path]:
+        """Files that were being written; while `checking`, those of uploads that died."""
+        return sorted((self.folder / "incoming").glob("*"))
+
+    def _give_name(self, temporary: Path, stored: StoredFile) -> None:
+        """Put complete bytes under their digest; a sound file that is there already stays."""
+        path = self.path_of(stored.sha256)
+        path.parent.mkdir(exist_ok=True)
+        try:
+            sound = _fault_of(path, stored.size_bytes, stored.sha256) is None
+        except FileNotFoundError:
+            sound = False
+        if not sound:  # new, or damaged since: the same bytes mend it
+            temporary.replace(path)
+        for folder in (path.parent, self.folder):
+            _flush_folder(folder)
+
+    @contextmanager
+    def _locked(self, kind: int, reason: str) -> Iterator[None]:
+        """Hold the folder's lock; it goes with the process, whatever ends that."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            if error.errno in _NO_SPACE:
+                raise StoreFull(self.folder) from error
+            raise StoreUnavailable(self.folder, error.strerror or str(error)) from error
+        try:
+            deadline = time.monotonic() + self.lock_timeout_s
+            while not _try_lock(handle, kind):
+                if time.monotonic() >= deadline:
+                    raise StoreBusy(self.folder, f"{reason}, for {self.lock_timeout_s:g} s already")
+                time.sleep(LOCK_RETRY_S)
+            yield
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
+    """A stream from a path or from a stream; one that was given stays open.
+
+    Raises:
+        BadSource: the file cannot be opened.
+    """
+    if not isinstance(source, str | os.PathLike):
+        yield source
+        return
+    try:
+        stream = Path(source).open("rb")  # noqa: SIM115 - closed below, and only opening may fail here
+    except OSError as error:
+        raise BadSource(source, error.strerror or str(error)) from error
+    with stream:
+        yield stream
+
+
+def _read(source: BinaryIO) -> bytes:
+    """The next bytes of a stream."""
+    try:
+        chunk = source.read(CHUNK_BYTES)
+    except (OSError, ValueError) as error:
+        raise BadSource(getattr(source, "name", "the stream"), str(error)) from error
+    if not isinstance(chunk, bytes | bytearray | memoryview | None):
+        raise BadSource(getattr(source, "name", "the stream"), "it gives text, not bytes; open it in binary mode")
+    return chunk or b""
+
+
+def _fault_of(path: Path, size_bytes: int, sha256: str) -> str | None:
+    """What is wrong with a file, None when it holds the bytes it should."""
+    with path.open("rb") as stream:
+        found = os.fstat(stream.fileno()).st_size
+        if found != size_bytes:
+            return f"has {found} bytes instead of {size_bytes}"
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return None if digest == sha256 else f"has sha256 {digest} instead of {sha256}"
+
+
+def _try_lock(handle: int, kind: int) -> bool:
+    """Take the lock if it is free."""
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
