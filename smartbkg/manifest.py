@@ -1,0 +1,98 @@
+"""What travels inside a trained file: how its inputs are made, and what it was trained on.
+
+A checkpoint carries it as the JSON string `manifest` beside its weights, an exported file as the metadata property
+`smartbkg`. Nothing in it depends on time or place: the same training gives the same text.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from smartbkg.errors import ModelMismatch, NotAModel
+from smartbkg.features import FeatureSpec
+
+METADATA_PROPERTY = "smartbkg"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Inputs, configuration and origin of a trained file.
+
+    Args:
+        kind: the architecture, `gatgap`.
+        feature_spec: how events become inputs.
+        token_digest: digest of the PDG table the embedding belongs to.
+        model_config: the network's configuration, plain values.
+        skim: which skim the score is for; None when nobody knows.
+        data_digest: sha256 of the training data's content.
+        checkpoint_sha256: in an exported file, the digest of the checkpoint file it was made from; for an opened
+            checkpoint, its own digest; None inside a checkpoint.
+        metrics: figures of merit on validation data.
+    """
+
+    kind: str
+    feature_spec: FeatureSpec
+    token_digest: str
+    model_config: dict[str, Any] = field(default_factory=dict)
+    skim: str | None = None
+    data_digest: str | None = None
+    checkpoint_sha256: str | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {"format": _FORMAT, **values, "feature_spec": self.feature_spec.as_dict()}
+
+    def to_json(self) -> str:
+        """One line of JSON, keys sorted."""
+        return json.dumps(self.as_dict(), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str, source: Path | str) -> Self:
+        """The manifest in a trained file.
+
+        Args:
+            text: JSON.
+            source: the file, for messages.
+
+        Raises:
+            NotAModel: no JSON object, or not with the entries of a manifest.
+            ModelMismatch: its tokens or features are not those of this release.
+        """
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise NotAModel(source, f"its manifest is no JSON: {error}") from error
+        if not isinstance(values, dict):
+            raise NotAModel(source, "its manifest is no JSON object")
+        if values.pop("format", None) != _FORMAT:
+            raise NotAModel(source, f"its manifest is not of format {_FORMAT}; it was made by another release")
+        known = {f.name for f in dataclasses.fields(cls)}
+        if set(values) != known:
+            wrong = ", ".join(sorted(set(values) ^ known))
+            raise NotAModel(source, f"its manifest has missing or unknown entries: {wrong}")
+        if not isinstance(values["feature_spec"], dict) or not isinstance(values["model_config"], dict):
+            raise NotAModel(source, "feature_spec and model_config of its manifest must be objects")
+        manifest = cls(**{**values, "feature_spec": FeatureSpec.from_dict(values["feature_spec"])})
+        manifest.check_tokens(source)
+        return manifest
+
+    def check_tokens(self, source: Path | str) -> None:
+        """Refuse a file whose embedding belongs to another PDG table.
+
+        Raises:
+            ModelMismatch
+        """
+        table = self.feature_spec.token_table
+        here = self.feature_spec.token_digest
+        if self.token_digest != here:
+            raise ModelMismatch(
+                f"{source} was trained with another PDG table {table!r} (digest {self.token_digest[:12]}…) than the "
+                f"installed one ({here[:12]}…): its tokens would mean other particles"
+            )

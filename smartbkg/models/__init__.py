@@ -1,0 +1,1 @@
+"""Networks: one architecture a file, and the checkpoint files they live in. Needs torch."""
