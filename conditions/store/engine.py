@@ -64,30 +64,30 @@ def shown(url: URL) -> str:
 
 
 def make_engine(url: URL) -> Engine:
-    """An engine whose plain connections read; `writing` makes one that writes."""
+    """An engine to make one that reads and one that writes from; the three share their connections."""
     try:
         if url.get_backend_name() == "sqlite":
             engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
-        options: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S, "options": "-c timezone=UTC"}
-        if "options" in url.query:
-            del options["options"]
+        options = {"connect_timeout": CONNECT_TIMEOUT_S}
         # A server that was restarted has closed our connections: each is tried before it is used.
-        engine = create_engine(url, connect_args=options, pool_pre_ping=True)
-        return engine.execution_options(isolation_level="AUTOCOMMIT")
+        return create_engine(url, connect_args=options, pool_pre_ping=True, isolation_level="READ COMMITTED")
     except (ImportError, NoSuchModuleError) as error:
         raise StoreUnavailable(
             shown(url), f"its driver is missing ({error}): pip install 'smartbkg[postgres]'"
         ) from error
 
 
+def reading(engine: Engine) -> Engine:
+    """The same engine and connections, for single queries without a transaction around them."""
+    return engine if engine.dialect.name == "sqlite" else engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
 def writing(engine: Engine) -> Engine:
     """The same engine and connections, for transactions that write."""
-    if engine.dialect.name == "sqlite":
-        return engine.execution_options(**{WRITES: True})
-    return engine.execution_options(isolation_level="READ COMMITTED")
+    return engine.execution_options(**{WRITES: True})
 
 
 @contextmanager

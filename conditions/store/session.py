@@ -28,7 +28,7 @@ from conditions.store import iov_changes, payload_changes, queries, schema, tag_
 from conditions.store.audit import Change
 from conditions.store.check import CheckReport, check_files
 from conditions.store.covering import resolve_runs
-from conditions.store.engine import database_url, make_engine, our_errors, shown, sqlite_path, writing
+from conditions.store.engine import database_url, make_engine, our_errors, reading, shown, sqlite_path, writing
 from conditions.store.files import PayloadFiles, opened
 from conditions.tags import AuditEntry, Tag, TagState, check_tag_name, parse_state
 
@@ -75,7 +75,8 @@ class Store:
 
     def __init__(self, url: URL, engine: Engine, files: Path | None, user: str, revision: str) -> None:
         self.url, self.user, self.revision = shown(url), user, revision
-        self._url, self._engine, self._writing = url, engine, writing(engine)
+        self._url, self._engine = url, engine
+        self._reader, self._writer = reading(engine), writing(engine)
         self._folder = files
         self._local = threading.local()
         self._pid = os.getpid()
@@ -297,7 +298,7 @@ class Store:
                 yield self._transaction.connection
             return
         self._leave_parents_connections()
-        with our_errors(self._url), self._engine.connect() as connection:
+        with our_errors(self._url), self._reader.connect() as connection:
             yield connection
 
     @contextmanager
@@ -310,7 +311,7 @@ class Store:
                 yield Change(outer.connection, self.user, now)
             return
         self._leave_parents_connections()
-        with ExitStack() as held, our_errors(self._url), self._writing.begin() as connection:
+        with ExitStack() as held, our_errors(self._url), self._writer.begin() as connection:
             self._local.transaction = _Transaction(connection, held)
             try:
                 yield Change(connection, self.user, now)
