@@ -1,24 +1,45 @@
-"""Small files that appear whole or not at all: a temporary file beside the target, flushed to disk, then renamed."""
+"""Files that appear whole or not at all: a temporary file beside the target, flushed to disk, then renamed."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
-def write_atomically(path: Path | str, content: bytes) -> None:
-    """Put `content` under `path`; whoever reads it, or survives a kill -9, finds the old bytes or the new ones."""
+@contextmanager
+def appearing(path: Path | str) -> Iterator[Path]:
+    """A temporary file to write to, which takes the name `path` when the block ends without an error.
+
+    Whoever reads `path`, or survives a kill -9, finds what was there before or the complete new file.
+
+    Raises:
+        FileNotFoundError: the folder is not there.
+    """
     path = Path(path)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    os.close(handle)
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
+        yield temporary
+        with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
-        # mkstemp makes files for the owner alone; reading is for everybody, as for the event files.
-        temporary.chmod(0o644)
+        # mkstemp makes files for the owner alone; the finished file has the usual rights.
+        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path | str, content: bytes) -> None:
+    """Put `content` under `path`, whole or not at all."""
+    with appearing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

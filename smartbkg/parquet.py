@@ -8,10 +8,8 @@ so an error, Ctrl-C or kill -9 never leaves half a file under the name that was 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +17,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from smartbkg.atomic import appearing
 from smartbkg.errors import ColumnsMissing, NotAnEventFile
 
 METADATA_KEY = b"smartbkg"
@@ -36,14 +35,13 @@ class TableWriter:
         self.path = Path(path)
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.schema = schema.remove_metadata()
+        self._appearing = ExitStack()
         self._temporary: Path | None = None
         self._writer: pq.ParquetWriter | None = None
         self._pending: pa.Table | None = None
 
     def __enter__(self) -> Self:
-        handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=".part", dir=self.path.parent)
-        os.close(handle)
-        self._temporary = Path(name)
+        self._temporary = self._appearing.enter_context(appearing(self.path))
         return self
 
     def set_schema(self, schema: pa.Schema) -> None:
@@ -73,27 +71,24 @@ class TableWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._temporary is None:
-            return
-        try:
-            if kind is None:
-                writer = self._opened()
-                if self._pending:
-                    writer.write_table(self._pending)
-                writer.add_key_value_metadata({METADATA_KEY.decode(): json.dumps(self.metadata, sort_keys=True)})
-                writer.close()
-                self._writer = None
-                _sync(self._temporary)
-                # mkstemp makes files for the owner alone; the finished file has the usual rights.
-                self._temporary.chmod(0o666 & ~_umask())
-                self._temporary.replace(self.path)
-        finally:
-            self._temporary.unlink(missing_ok=True)
-            if self._writer is not None:
-                # The rows are given up already; a disk that is full must not hide the error that led here.
-                with suppress(OSError):
-                    self._writer.close()
-            self._writer = self._temporary = None
+        with self._appearing as file:
+            # Whatever goes wrong from here on, the temporary file goes away and the target stays as it was.
+            file.callback(self._forget)
+            if error is not None:
+                raise error
+            writer = self._opened()
+            if self._pending:
+                writer.write_table(self._pending)
+            writer.add_key_value_metadata({METADATA_KEY.decode(): json.dumps(self.metadata, sort_keys=True)})
+            writer.close()
+            self._writer = None
+
+    def _forget(self) -> None:
+        if self._writer is not None:
+            # The rows are given up already; a disk that is full must not hide the error that led here.
+            with suppress(OSError):
+                self._writer.close()
+        self._writer = self._temporary = self._pending = None
 
 
 def read_tables(
@@ -160,14 +155,3 @@ def _opened(path: Path) -> pq.ParquetFile:
         return pq.ParquetFile(path, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         raise NotAnEventFile(path, str(error)) from error
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

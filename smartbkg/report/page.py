@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from smartbkg.atomic import write_atomically
 from smartbkg.errors import MissingExtra
 from smartbkg.report.comparison import Comparison
 from smartbkg.report.plots import observable_plot, roc_plot, score_plot
@@ -62,18 +61,6 @@ def write_page(report: Report, path: Path) -> Path:
             provenance=report.provenance,
         )
     )
-    write_text(path, html)
-    return path
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small text file whole or not at all, making its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    write_atomically(path, html.encode())
+    return path
