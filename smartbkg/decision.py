@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,6 @@ from smartbkg.errors import BadScore
 MAX_WEIGHT = 1000.0
 
 Decision = tuple[NDArray[np.bool_], NDArray[np.float64]]
-
-
-class Policy(Protocol):
-    """How scores become decisions."""
-
-    def decide(self, score: NDArray[Any], draw: NDArray[Any]) -> Decision:
-        """(B,) keep and (B,) weight of events with these scores (B,) and uniform draws (B,) in [0, 1)."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +63,9 @@ class ThresholdPolicy:
         """
         keep = check_scores(score) >= self.threshold
         return keep, keep.astype(np.float64)
+
+
+Policy = SamplingPolicy | ThresholdPolicy
 
 
 def check_scores(score: NDArray[Any]) -> NDArray[np.float64]:

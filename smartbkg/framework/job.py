@@ -47,6 +47,14 @@ class Job:
             raise FrameworkError("no seed: give one to process(path, seed=...) or to the module (seed=...)")
         return self.seed
 
+    def add_step(self, step: str, cpu_ms: float, **facts: Any) -> None:
+        """Write into the metadata what a module did, and the CPU time an event of it took.
+
+        A module calls this in `terminate`; files take the metadata after that.
+        """
+        self.metadata["provenance"] = [*self.metadata.get("provenance", []), {"step": step, **facts}]
+        self.metadata["times_ms"] = {**self.metadata.get("times_ms", {}), step: cpu_ms}
+
 
 def as_tags(tags: Iterable[str] | None) -> tuple[str, ...] | None:
     """A stack as a tuple; a bare string is refused by Job, not split into letters."""

@@ -18,6 +18,7 @@ from smartbkg.errors import FrameworkError, ModuleFailed
 from smartbkg.framework.condition import AfterConditionPath
 from smartbkg.framework.job import Job, as_tags
 from smartbkg.framework.module import Module, Source
+from smartbkg.framework.output import Output
 from smartbkg.framework.path import Path
 from smartbkg.framework.statistics import ModuleStatistics, Statistics, Stopwatch
 from smartbkg.framework.store import Store
@@ -59,7 +60,7 @@ def process(
 
 
 def _checked_names(modules: Sequence[Module]) -> list[str]:
-    """Names of the modules, made different where two have the same."""
+    """Names of the modules, made different where two have the same; refuses what cannot be processed."""
     if not modules or not isinstance(modules[0], Source):
         found = modules[0].name if modules else "nothing"
         raise FrameworkError(f"a path begins with a module that brings events, such as EventInput, not with {found}")
@@ -68,6 +69,10 @@ def _checked_names(modules: Sequence[Module]) -> list[str]:
     late = [module.name for module in modules[1:] if isinstance(module, Source)]
     if late:
         raise FrameworkError(f"only the first module brings events; {', '.join(late)} is not the first")
+    files = [module.output_file.absolute() for module in modules if isinstance(module, Output)]
+    twice = sorted({str(file) for file in files if files.count(file) > 1})
+    if twice:
+        raise FrameworkError(f"two modules write {', '.join(twice)}: one would replace what the other wrote")
     names = [module.name for module in modules]
     return [f"{n}_{names[:i].count(n) + 1}" if names.count(n) > 1 else n for i, n in enumerate(names)]
 

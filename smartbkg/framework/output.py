@@ -5,6 +5,7 @@ A file is written in pieces of a fixed number of events, so that its bytes do no
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,10 +18,17 @@ from smartbkg.parquet import BATCH_SIZE
 
 
 class Output(Module):
-    """Gathers events and hands them to `write` in order, with the same extra info for all of them."""
+    """Gathers events and hands them to `write` in order, with the same extra info for all of them.
+
+    Args:
+        output_file: where they go; it appears when the whole job has gone well.
+    """
 
     # Collections the file is made of; others are let go at once.
     collections: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, output_file: Path | str) -> None:
+        self.output_file = Path(output_file)
 
     def write(self, store: Store) -> None:
         """Write these events. Called at least once, with no events when none came: it shows the columns."""

@@ -1,0 +1,44 @@
+"""`smartbkg publish`: a trained network into the conditions store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from conditions.iov import IntervalOfValidity
+from conditions.tags import TagState
+
+EPILOG = "Example: smartbkg publish gatgap --tag SmartBKG_GATGAP --state PUBLISHED"
+
+
+@click.command(epilog=EPILOG)
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--tag", default="SmartBKG_GATGAP", show_default=True, help="Tag; made when it is not there.")
+@click.option("--store", help="URL or path of the store; CONDITIONS_URL or your own store when left out.")
+@click.option("--iov", default="0,0,-1,-1", show_default=True, help="Runs it is valid for: EXP,RUN,EXP,RUN.")
+@click.option("--state", type=click.Choice(list(TagState), case_sensitive=False), help="Move the tag to this state.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def publish(directory: Path, tag: str, store: str | None, iov: str, state: str | None, *, as_json: bool) -> None:
+    """Publish the files of a training in DIRECTORY: checkpoint, export and metrics.
+
+    Both payloads, their interval of validity and the tag come in one transaction: all of it or nothing. The same
+    files again change nothing.
+    """
+    from conditions.store import open_store
+    from smartbkg.publish import PublishConfig, publish_gatgap
+
+    valid = IntervalOfValidity.parse(iov)
+    config = PublishConfig(tag, valid, None if state is None else TagState(state.upper()))
+    with open_store(store) as opened:
+        done = publish_gatgap(directory, opened, config)
+    if as_json:
+        payloads = [{"name": p.name, "revision": p.revision, "sha256": p.sha256} for p in done.payloads]
+        result = {"tag": done.tag.name, "state": done.tag.state.value, "iov": str(valid), "payloads": payloads}
+        click.echo(json.dumps({**result, "added": done.n_added, "hidden_by": done.hidden_by}, indent=2))
+        return
+    what = " and ".join(map(str, done.payloads))
+    click.echo(f"{what} {'in' if done.n_added else 'already in'} {done.tag.name} ({done.tag.state}) for {valid}")
+    if done.hidden_by is not None:
+        click.echo(f"revision {done.hidden_by} of the tag is higher and wins for run {valid.first}", err=True)

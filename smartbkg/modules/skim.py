@@ -1,0 +1,78 @@
+"""Skims in the event loop: the return value says which events pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smartbkg import __version__
+from smartbkg.events import KEY_COLUMNS
+from smartbkg.framework.module import Module
+from smartbkg.framework.store import RECO, Store
+from smartbkg.skim import Skim, get_skim
+from smartbkg.skim.job import skim_table
+
+SKIMMED = "Skimmed"
+PASSES = "passes_"
+
+
+@dataclass(frozen=True)
+class SkimColumns:
+    """Columns (B,) of what skims found, in a store as `Skimmed`."""
+
+    columns: Mapping[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def select(self, rows: NDArray[Any]) -> SkimColumns:
+        """The rows of these events."""
+        return SkimColumns({name: column[rows] for name, column in self.columns.items()})
+
+    @classmethod
+    def concat(cls, parts: Iterable[Self]) -> SkimColumns:
+        """All rows in order."""
+        parts = list(parts)
+        return SkimColumns({name: np.concatenate([p.columns[name] for p in parts]) for name in parts[0].columns})
+
+
+class SkimModule(Module):
+    """Applies a skim to the reconstructed events; returns whether they pass, and writes `passes_<skim>`.
+
+    Args:
+        skim: its name, or a skim of your own.
+    """
+
+    def __init__(self, skim: Skim | str) -> None:
+        self.skim = get_skim(skim) if isinstance(skim, str) else skim
+        self.extra_info = {PASSES + self.skim.name: False}
+
+    def initialize(self) -> None:
+        """Start counting."""
+        self._n_passed = 0
+
+    def declare(self, store: Store) -> None:
+        """The columns, without events."""
+        self.event_batch(store)
+
+    def event_batch(self, store: Store) -> NDArray[np.bool_]:
+        """Decide; what earlier skims found stays beside it."""
+        table = skim_table([self.skim], store[RECO])
+        found = {name: table[name].to_numpy() for name in table.column_names if name not in KEY_COLUMNS}
+        passed: NDArray[np.bool_] = found[self.skim.name]
+        before = store[SKIMMED].columns if SKIMMED in store else {}
+        store[SKIMMED] = SkimColumns({**before, **found})
+        store.put(**{PASSES + self.skim.name: passed})
+        self._n_passed += int(passed.sum())
+        return passed
+
+    def terminate(self) -> None:
+        """Say in the files what was done."""
+        n_events = self.statistics.n_events
+        retention = self._n_passed / n_events if n_events else 0.0
+        skim = {"name": self.skim.name, "code": self.skim.code, "retention": retention}
+        self.job.add_step("skim", self.statistics.ms_per_event, skims=[skim], versions={"smartbkg": __version__})

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from conditions.store import open_store
+from smartbkg.cli import main
+from smartbkg.events import EventBatch, read_events
+from support.batches import numbers, some_events, write_events
+from support.trained import publish_trained
+
+N_EVENTS = 300
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Events, a network, and a store in which it is published."""
+    folder = tmp_path_factory.mktemp("filter")
+    write_events(folder / "events.parquet", some_events(N_EVENTS))
+    with open_store(f"sqlite:///{folder / 'store.db'}") as store:
+        publish_trained(store, folder / "network")
+        publish_trained(store, folder / "other", seed=2, tag="other")
+    return folder
+
+
+def call(folder: Path, *words: object) -> Result:
+    command = ["filter", str(folder / "events.parquet"), "--store", str(folder / "store.db"), *map(str, words)]
+    return CliRunner().invoke(main, command)
+
+
+def test_kept_and_rejected_are_all_events(folder: Path, tmp_path: Path) -> None:
+    kept, rejected = tmp_path / "kept.parquet", tmp_path / "rejected.parquet"
+    result = call(folder, "--seed", 1, "-o", kept, "--rejected", rejected)
+    assert result.exit_code == 0, result.stderr
+    n_kept = len(read_events(kept))
+    assert result.stdout == f"{n_kept} of {N_EVENTS} events in {kept}\n"
+    assert "from run 0:1: GATGAPgen.pth r1 of SmartBKG_GATGAP" in result.stderr
+    both = EventBatch.concat([read_events(kept), read_events(rejected)])
+    assert sorted(numbers(both)) == numbers(read_events(folder / "events.parquet"))
+
+
+def test_json_is_the_result_alone(folder: Path, tmp_path: Path) -> None:
+    result = call(folder, "--seed", 1, "--tag", "other", "-o", tmp_path / "kept.parquet", "--json")
+    values = json.loads(result.stdout)
+    assert values["n_events"] == N_EVENTS
+    assert values["models"][0]["tag"] == "other"
+    assert values["n_kept"] == len(read_events(tmp_path / "kept.parquet"))
+
+
+def test_a_threshold_of_zero_is_a_threshold(folder: Path, tmp_path: Path) -> None:
+    result = call(folder, "--threshold", 0, "-o", tmp_path / "kept.parquet")
+    assert result.stdout.startswith(f"{N_EVENTS} of {N_EVENTS} events")
+
+
+def test_a_model_file_needs_no_store(folder: Path, tmp_path: Path) -> None:
+    words = ["filter", folder / "events.parquet", "--seed", 1, "--model-file", folder / "network" / "GATGAPgen.onnx"]
+    words += ["--store", tmp_path / "none" / "store.db", "-o", tmp_path / "kept.parquet"]
+    result = CliRunner().invoke(main, list(map(str, words)))
+    assert result.exit_code == 0, result.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_several_files_are_one_job(folder: Path, tmp_path: Path) -> None:
+    more = write_events(tmp_path / "more.parquet", some_events(50, run=2))
+    result = call(folder, more, "--seed", 1, "-o", tmp_path / "kept.parquet")
+    assert f"of {N_EVENTS + 50} events" in result.stdout
+
+
+@pytest.mark.parametrize("extra", [[], ["--threshold", "1.5"], ["--seed", "x"]])
+def test_wrong_usage_is_told_apart(folder: Path, tmp_path: Path, extra: list[str]) -> None:
+    result = call(folder, "-o", tmp_path / "kept.parquet", *extra)
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_two_outputs_of_one_name_are_refused(folder: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept.parquet"
+    result = call(folder, "--seed", 1, "-o", kept, "--rejected", kept)
+    assert result.exit_code == 1
+    assert "two modules write" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("extra", "code", "said"),
+    [
+        (["--tag", "SmartBKG_GATGPA"], 3, "SmartBKG_GATGPA"),
+        (["--model-file", "no_such_file.onnx"], 3, "no_such_file.onnx"),
+        (["no_such_events.parquet"], 3, "no_such_events.parquet"),
+        (["--model-file", __file__], 1, "test_filter.py"),
+        ([__file__], 1, "test_filter.py"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(
+    folder: Path, tmp_path: Path, extra: list[str], code: int, said: str
+) -> None:
+    result = call(folder, "--seed", 1, "-o", tmp_path / "kept.parquet", *extra)
+    assert (result.exit_code, result.stdout) == (code, "")
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert said in errors[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def filtering(folder: Path, kept: Path) -> subprocess.Popen[bytes]:
+    """The command in a process of its own, long enough to be killed in the middle."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    start = [sys.executable, "-c", "from smartbkg.cli import main; main()"]
+    command = [*start, "filter", str(folder / "long.parquet"), "--seed", "1"]
+    options = ["--store", str(folder / "store.db"), "--batch-size", "64", "-o", str(kept)]
+    return subprocess.Popen([*command, *options], stderr=subprocess.DEVNULL, env=environment)
+
+
+@pytest.fixture(scope="module")
+def long_events(folder: Path) -> Path:
+    return write_events(folder / "long.parquet", EventBatch.concat([some_events(500)] * 200))
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_filter_leaves_no_half_file_and_can_be_run_again(
+    folder: Path, long_events: Path, tmp_path: Path, how: signal.Signals
+) -> None:
+    kept = tmp_path / "kept.parquet"
+    process = filtering(folder, kept)
+    deadline = time.monotonic() + 60
+    while not any(path.stat().st_size > 0 for path in tmp_path.glob(".kept.parquet.*.part")):
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        os.sched_yield()
+    process.send_signal(how)
+    assert process.wait(60) != 0
+    assert not kept.exists()
+    if how is signal.SIGINT:
+        assert list(tmp_path.iterdir()) == []
+    result = call(folder, "--seed", 1, "-o", kept)
+    assert result.exit_code == 0, result.stderr
+    assert 0 < len(read_events(kept)) < N_EVENTS
+
+
+def test_the_help_ends_with_an_example() -> None:
+    result = CliRunner().invoke(main, ["filter", "--help"])
+    assert "Example: smartbkg filter mixed.parquet --seed 1 -o kept.parquet" in " ".join(result.stdout.split())

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from smartbkg.cli import main
+from support.trained import write_trained
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'store' / 'conditions.db'}"
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(main, ["publish", *map(str, words)])
+
+
+def test_publishing_says_what_is_there_now(store: str, tmp_path: Path) -> None:
+    trained = write_trained(tmp_path / "trained")
+    first = call(trained, "--store", store, "--state", "published")
+    assert first.exit_code == 0
+    assert first.stdout == "GATGAPgen.pth r1 and GATGAPgen.onnx r1 in SmartBKG_GATGAP (PUBLISHED) for 0,0,-1,-1\n"
+    again = call(trained, "--store", store, "--state", "PUBLISHED")
+    assert (again.exit_code, "already in SmartBKG_GATGAP" in again.stdout) == (0, True)
+
+
+def test_json_has_names_revisions_and_digests(store: str, tmp_path: Path) -> None:
+    result = call(write_trained(tmp_path / "t"), "--store", store, "--tag", "mine", "--iov", "1,0,2,-1", "--json")
+    values = json.loads(result.stdout)
+    assert (values["tag"], values["state"], values["iov"], values["added"]) == ("mine", "OPEN", "1,0,2,-1", 2)
+    assert [(p["name"], p["revision"], len(p["sha256"])) for p in values["payloads"]] == [
+        ("GATGAPgen.pth", 1, 64),
+        ("GATGAPgen.onnx", 1, 64),
+    ]
+
+
+def test_a_published_tag_is_refused_in_one_line(store: str, tmp_path: Path) -> None:
+    call(write_trained(tmp_path / "a"), "--store", store, "--state", "PUBLISHED")
+    result = call(write_trained(tmp_path / "b", seed=2), "--store", store)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert "which is PUBLISHED" in result.stderr
+
+
+def test_a_hidden_revision_is_said_on_stderr(store: str, tmp_path: Path) -> None:
+    first = write_trained(tmp_path / "a")
+    for folder in (first, write_trained(tmp_path / "b", seed=2)):
+        assert call(folder, "--store", store).exit_code == 0
+    assert "revision 2 of the tag is higher" in call(first, "--store", store).stderr
+
+
+def test_a_missing_training_is_not_found(store: str, tmp_path: Path) -> None:
+    result = call(tmp_path / "nowhere", "--store", store)
+    assert result.exit_code == 3
+    assert "nowhere" in result.stderr
+
+
+@pytest.mark.parametrize("option", [("--iov", "5,0,1,0"), ("--state", "DONE")])
+def test_wrong_usage_is_told_apart(store: str, tmp_path: Path, option: tuple[str, str]) -> None:
+    assert call(tmp_path, "--store", store, *option).exit_code == 2
