@@ -60,11 +60,13 @@ def simulate_file(
             cpu_s += used_s
             if progress is not None:
                 progress(done)
+        # Lists for tuples: what a reader of the file gets.
+        numbers = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config.detector).items()}
         step = {
             "step": "simulate",
             "command": config.command,
             "seed": config.seed,
-            "detector": {"name": "fast", **asdict(config.detector)},
+            "detector": {"name": "fast", **numbers},
             "versions": {"smartbkg": __version__},
             "input": {"name": Path(events).name, "sha256": file_digest(events)},
         }
