@@ -1,0 +1,203 @@
+"""Runs a generation job: blocks in order, in this process or in several, and the file they go to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from typing import Any, Final
+
+from smartbkg import __version__
+from smartbkg.errors import GenerationError
+from smartbkg.events import EventBatch, EventWriter
+from smartbkg.generate.beams import (
+    ELECTRON_ENERGY_GEV,
+    HALF_CROSSING_ANGLE_RAD,
+    POSITRON_ENERGY_GEV,
+    SQRT_S_SPREAD_GEV,
+    X_D,
+)
+from smartbkg.generate.config import BLOCK_EVENTS, GenerateConfig
+
+# Blocks that go to the file together: 4,000 events, some 6 MB, one row group.
+BLOCKS_PER_WRITE: Final = 8
+# Blocks made ahead of the writer by each worker, so that none waits while a file is written.
+BLOCKS_AHEAD: Final = 2
+
+
+@dataclass(frozen=True)
+class Block:
+    """The job's events of one block, the CPU time of all events of the block, and the decay table they came from."""
+
+    batch: EventBatch
+    cpu_ms_per_event: float
+    decays: dict[str, Any]
+
+
+def generate(config: GenerateConfig) -> Iterator[EventBatch]:
+    """The job's events, a block at a time, made in this process.
+
+    Raises:
+        MissingExtra: Pythia is not installed.
+        GenerationError: Pythia refused its settings or lost an event.
+    """
+    for block in _blocks(config, workers=1):
+        yield block.batch
+
+
+def generate_file(
+    config: GenerateConfig,
+    path: Path | str,
+    workers: int = 1,
+    *,
+    command: str | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """Write the job's events to a file, which takes its name only when it is complete.
+
+    Args:
+        config: the job.
+        path: the file; replaced if it is there.
+        workers: processes; the content does not depend on it.
+        command: kept in the file's metadata.
+        progress: called with the number of events written so far.
+
+    Returns:
+        The file's metadata.
+    """
+    if workers < 1:
+        raise GenerationError(f"workers must be 1 or more, found {workers}")
+    path = Path(path)
+    _check_target(path)
+    pending: list[EventBatch] = []
+    done, cpu_ms = 0, 0.0
+    with EventWriter(path, _metadata(config, command), extra={}) as writer:
+        for block in _blocks(config, workers):
+            pending.append(block.batch)
+            done += len(block.batch)
+            cpu_ms += block.cpu_ms_per_event * len(block.batch)
+            writer.metadata["provenance"][0]["decays"] = block.decays
+            if len(pending) == BLOCKS_PER_WRITE:
+                writer.write(EventBatch.concat(pending))
+                pending.clear()
+            if progress is not None:
+                progress(done)
+        if pending:
+            writer.write(EventBatch.concat(pending))
+        writer.metadata["times_ms"] = {"generate": cpu_ms / done if done else 0.0}
+    return writer.metadata
+
+
+def _check_target(path: Path) -> None:
+    """Refuse before hours of work what would fail at their end."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no folder {path.parent} for {path.name}")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, not a file to write")
+
+
+def _metadata(config: GenerateConfig, command: str | None) -> dict[str, Any]:
+    step = {
+        "step": "generate",
+        "command": command,
+        "config": config.to_json(),
+        "generator": "Pythia 8",
+        "versions": {"smartbkg": __version__, "pythia8mc": _version("pythia8mc")},
+        "block_events": BLOCK_EVENTS,
+        "beams": {
+            "electron_gev": ELECTRON_ENERGY_GEV,
+            "positron_gev": POSITRON_ENERGY_GEV,
+            "half_crossing_angle_rad": HALF_CROSSING_ANGLE_RAD,
+            "sqrt_s_spread_gev": SQRT_S_SPREAD_GEV,
+        },
+        "b_mixing": {"coherent": True, "x_d": X_D},
+    }
+    return {"kind": "events", "provenance": [step]}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None  # the job itself says what is missing
+
+
+def _blocks(config: GenerateConfig, workers: int) -> Iterator[Block]:
+    if not config.blocks:
+        return
+    if workers > 1 and len(config.blocks) > 1:
+        yield from _parallel_blocks(config, min(workers, len(config.blocks)))
+        return
+    maker = _BlockMaker(config)
+    for number in config.blocks:
+        yield maker.make(number)
+
+
+def _parallel_blocks(config: GenerateConfig, workers: int) -> Iterator[Block]:
+    """Blocks in order from several processes; only a few are held at any time."""
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (config,))
+    waiting: deque[Future[Block]] = deque()
+    try:
+        for number in config.blocks:
+            waiting.append(pool.submit(_make_block, number))
+            if len(waiting) > workers * BLOCKS_AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise GenerationError("a worker process ended before its block was done (memory? a kill?)") from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _BlockMaker:
+    """One process's generator."""
+
+    def __init__(self, config: GenerateConfig) -> None:
+        from smartbkg.generate.pythia import PythiaSource
+
+        self._config = config
+        self._source = PythiaSource(config)
+
+    def make(self, number: int) -> Block:
+        start = time.process_time()
+        batch = self._source.block(number)
+        cpu_ms = (time.process_time() - start) * 1000
+        rows = self._config.rows(number)
+        whole = rows == slice(0, BLOCK_EVENTS)
+        return Block(batch if whole else batch[rows], cpu_ms / BLOCK_EVENTS, self._source.decays)
+
+
+# What a worker process holds: its configuration, and its generator from the first block on. Not made when the
+# process starts, because an error there would reach the caller only as a broken pool.
+_worker: dict[str, Any] = {}
+
+
+def _start_worker(config: GenerateConfig) -> None:
+    _worker["config"] = config
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends the pool
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed cannot end its workers, and they would wait for blocks for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _make_block(number: int) -> Block:
+    if "maker" not in _worker:
+        _worker["maker"] = _BlockMaker(_worker["config"])
+    block: Block = _worker["maker"].make(number)
+    return block
