@@ -1,0 +1,243 @@
+"""Events and their labels -> a training set on disk, its split and its balanced batches. No torch.
+
+The features lie in memory-mapped files beside the training's output, so data may be larger than memory, and a
+resumed training does not build them again. Letters: `B` events, `N` particles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from smartbkg.atomic import write_atomically
+from smartbkg.draws import block_seed, uniform
+from smartbkg.errors import ColumnsMissing, EventDataError, TrainingError
+from smartbkg.events import EventBatch, read_batches
+from smartbkg.features import GATGAP_SPEC, Features, FeatureSpec, build
+from smartbkg.parquet import read_schema, read_tables
+
+# x as the network reads it; tokens and mothers small, since a training set may have 10^8 particles.
+_PARTICLE_FILES = {"x": np.float32, "token": np.int16, "mother": np.int32}
+_EVENT_FILES = {"counts": np.int64, "passed": np.bool_, "exp": np.int32, "run": np.int32, "event": np.int64}
+_INDEX = "index.json"
+_KEYS = ("exp", "run", "event")
+
+EventKeys = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Which events pass a skim, found by (exp, run, event)."""
+
+    keys: EventKeys
+    passed: NDArray[np.bool_]
+
+    def of(self, keys: EventKeys) -> NDArray[np.bool_]:
+        """(B,) labels of these events.
+
+        Raises:
+            TrainingError: an event without a label.
+        """
+        codes = _codes([self.keys, keys])
+        known, asked = codes[: len(self.passed)], codes[len(self.passed) :]
+        order = np.argsort(known, kind="stable")
+        place = np.minimum(np.searchsorted(known[order], asked), max(len(known) - 1, 0))
+        found = known[order][place] == asked if len(known) else np.zeros(len(asked), dtype=bool)
+        if not found.all():
+            first = int(np.flatnonzero(~found)[0])
+            raise TrainingError(
+                f"{int((~found).sum())} of {len(found)} events have no label, the first is {_said(keys, first)}: "
+                f"label the same event files that are trained on"
+            )
+        return self.passed[order][place]
+
+
+def read_labels(paths: Iterable[Path | str], skim: str) -> Labels:
+    """Labels of skimmed files.
+
+    Raises:
+        ColumnsMissing: a file without the keys or the skim's column; it names the columns that are there.
+        TrainingError: an event twice, or a column that is no yes or no.
+    """
+    tables = []
+    for path in paths:
+        names = read_schema(path).names
+        if skim not in names:
+            flags = [field.name for field in read_schema(path) if pa.types.is_boolean(field.type)]
+            raise ColumnsMissing(path, [skim], flags or names)
+        tables += list(read_tables(path, [*_KEYS, skim]))
+        if tables and not pa.types.is_boolean(tables[-1][skim].type):
+            raise TrainingError(f"the column {skim} of {path} holds {tables[-1][skim].type}, not yes or no")
+    if not tables:
+        raise TrainingError(f"no labels for {skim}: the files are empty")
+    table = pa.concat_tables(tables)
+    if any(table[name].null_count for name in (*_KEYS, skim)):
+        raise TrainingError(f"some labels for {skim} have missing values in {', '.join((*_KEYS, skim))}")
+    exp, run, event, passed = (table[name].to_numpy() for name in (*_KEYS, skim))
+    keys = (exp.astype(np.int32), run.astype(np.int32), event.astype(np.int64))
+    _check_unique(keys, "labelled")
+    return Labels(keys, passed.astype(np.bool_))
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Features, labels and names of events; arrays mapped from disk."""
+
+    features: Features
+    passed: NDArray[np.bool_]
+    keys: EventKeys
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.passed)
+
+    @property
+    def retention(self) -> float:
+        """Fraction that passes."""
+        return float(self.passed.mean())
+
+    def validation_mask(self, fraction: float) -> NDArray[np.bool_]:
+        """(B,) True for validation: a property of the event's name, whatever the order or number of files."""
+        return uniform(0, *self.keys, stream="validation") < fraction
+
+
+def prepare(
+    events: Sequence[Path | str],
+    labels: Sequence[Path | str],
+    skim: str,
+    folder: Path,
+    progress: Callable[[int], None] | None = None,
+) -> TrainingSet:
+    """Build the training set in `folder`, or open the one that is there when it is of the same files.
+
+    Args:
+        events: event files.
+        labels: skimmed files that label all these events.
+        skim: column of the labels.
+        folder: made when it is missing.
+        progress: told the number of events done.
+
+    Raises:
+        TrainingError: an event without a label, an event twice, or no event at all.
+        EventDataError: as the files' readers.
+    """
+    sources = {"events": _identity(events), "labels": _identity(labels), "skim": skim, "spec": GATGAP_SPEC.digest}
+    if _index(folder).get("sources") != sources:
+        known = read_labels(labels, skim)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _INDEX).unlink(missing_ok=True)
+        digest = _write(folder, _batches(events, progress), known, GATGAP_SPEC)
+        # The index comes last: a folder without one is half done and is built again.
+        write_atomically(folder / _INDEX, json.dumps({"sources": sources, "digest": digest}).encode())
+    opened = _open(folder, _index(folder)["digest"])
+    _check_unique(opened.keys, "given")
+    return opened
+
+
+def balanced_batches(
+    passing: NDArray[np.int64], failing: NDArray[np.int64], batch_size: int, seed: int, epoch: int
+) -> list[NDArray[np.int64]]:
+    """Rows of each batch of an epoch: all passing events once and as many failing ones, half and half in each batch.
+
+    The failing ones are drawn anew each epoch; where there are fewer than passing ones they repeat.
+    """
+    draw = np.random.default_rng(block_seed(seed, "epoch", epoch))
+    yes = draw.permutation(passing)
+    rounds = -(-len(yes) // len(failing))
+    no = np.concatenate([draw.permutation(failing) for _ in range(rounds)])[: len(yes)]
+    half = max(batch_size // 2, 1)
+    return [np.concatenate([yes[i : i + half], no[i : i + half]]) for i in range(0, len(yes), half)]
+
+
+def _batches(paths: Iterable[Path | str], progress: Callable[[int], None] | None) -> Iterator[EventBatch]:
+    done = 0
+    for path in paths:
+        for batch in read_batches(path):
+            yield batch
+            done += len(batch)
+            if progress is not None:
+                progress(done)
+
+
+def _write(folder: Path, batches: Iterator[EventBatch], labels: Labels, spec: FeatureSpec) -> str:
+    """Append all events to the files of the folder; returns the digest of their content."""
+    digest = hashlib.sha256(spec.digest.encode())
+    streams = {name: (folder / name).open("wb") for name in (*_PARTICLE_FILES, *_EVENT_FILES)}
+    try:
+        for batch in batches:
+            features = build(batch, spec)
+            keys = (batch.exp, batch.run, batch.event)
+            columns: dict[str, NDArray[Any]] = {"x": features.x, "token": features.token, "mother": features.mother}
+            columns |= {"counts": features.counts, "passed": labels.of(keys), **dict(zip(_KEYS, keys, strict=True))}
+            for name, kind in {**_PARTICLE_FILES, **_EVENT_FILES}.items():
+                raw = np.ascontiguousarray(columns[name], dtype=kind).tobytes()
+                streams[name].write(raw)
+                digest.update(raw)
+    finally:
+        for stream in streams.values():
+            stream.close()
+    return digest.hexdigest()
+
+
+def _open(folder: Path, digest: str) -> TrainingSet:
+    events: dict[str, NDArray[Any]] = {
+        name: np.fromfile(folder / name, dtype=kind) for name, kind in _EVENT_FILES.items()
+    }
+    if not len(events["passed"]):
+        raise TrainingError("the event files hold no event")
+    offsets = np.concatenate([[0], np.cumsum(events["counts"])]).astype(np.int64)
+    if offsets[-1] == 0:
+        raise TrainingError(f"no particle in any of {len(events['passed'])} events: there is nothing to learn from")
+    x, token, mother = (np.memmap(folder / name, dtype=kind, mode="r") for name, kind in _PARTICLE_FILES.items())
+    features = Features(x.reshape(int(offsets[-1]), -1), token, mother, offsets)
+    return TrainingSet(features, events["passed"], (events["exp"], events["run"], events["event"]), digest)
+
+
+def _index(folder: Path) -> dict[str, Any]:
+    path = folder / _INDEX
+    values: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return values
+
+
+def _identity(paths: Sequence[Path | str]) -> list[list[str | int]]:
+    """What tells that a file is still the same."""
+    found: list[list[str | int]] = []
+    for path in map(Path, paths):
+        if not path.exists():
+            raise FileNotFoundError(f"no file {path}")
+        state = path.stat()
+        found.append([str(path.resolve()), state.st_size, state.st_mtime_ns])
+    return found
+
+
+def _check_unique(keys: EventKeys, what: str) -> None:
+    codes = _codes([keys])
+    order = np.argsort(codes, kind="stable")
+    twice = np.flatnonzero(np.diff(codes[order]) == 0)
+    if len(twice):
+        name = _said(keys, int(order[twice[0]]))
+        raise TrainingError(f"{len(twice)} events are {what} more than once, the first is {name}: a file twice?")
+
+
+def _codes(many: Sequence[EventKeys]) -> NDArray[np.int64]:
+    """One number for each (exp, run, event), equal where the three are equal."""
+    exp, run, event = (np.concatenate([keys[i] for keys in many]).astype(np.int64) for i in range(3))
+    if not len(event):
+        return event
+    _, run_number = np.unique((exp << 32) | run, return_inverse=True)
+    span = int(event.max()) - int(event.min()) + 1
+    if span * (int(run_number.max()) + 1) >= 1 << 63:
+        raise EventDataError(f"event numbers from {event.min()} to {event.max()} in so many runs cannot be matched")
+    return np.asarray(run_number.astype(np.int64) * span + (event - event.min()))
+
+
+def _said(keys: EventKeys, row: int) -> str:
+    return f"event {keys[2][row]} of run {keys[0][row]},{keys[1][row]}"

@@ -1,0 +1,193 @@
+"""A trained file on labelled events: every figure of merit, and the curves for a report. No torch needed.
+
+Letters: `B` events.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from smartbkg.decision import MAX_WEIGHT
+from smartbkg.errors import ColumnsMissing, TrainingError
+from smartbkg.events import read_batches
+from smartbkg.features import build
+from smartbkg.parquet import read_metadata, read_schema, read_tables
+from smartbkg.report.comparison import Comparison, compare
+from smartbkg.scorer import Scorer, open_scorer
+from smartbkg.training import metrics
+from smartbkg.training.data import read_labels
+from smartbkg.training.metrics import REFERENCE_TIMES, ReferenceTimes, Roc
+
+WEIGHT = "weight"
+# Points of the ROC curve in a file: enough for any plot, whatever the number of events.
+_ROC_POINTS = 200
+
+
+@dataclass(frozen=True)
+class EvaluationJob:
+    """What to evaluate, on what.
+
+    Args:
+        model: trained file, exported or checkpoint.
+        events: event files the model has not been trained on.
+        labels: skimmed files with a label for each of these events.
+        skim: column of the labels.
+        kept: skimmed files of the events a filter kept, with their weights; compared with the truth in `labels`.
+        threads: of the network.
+    """
+
+    model: Path
+    events: tuple[Path, ...]
+    labels: tuple[Path, ...]
+    skim: str
+    kept: tuple[Path, ...] = ()
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures, ready for JSON, and what is behind them.
+
+    Args:
+        figures: figures of merit.
+        probability: (B,) to keep each event.
+        passed: (B,).
+        roc: the curve.
+        comparison: weighted against true distributions, where kept events were given.
+    """
+
+    figures: dict[str, Any]
+    probability: NDArray[np.float64]
+    passed: NDArray[np.bool_]
+    roc: Roc
+    comparison: Comparison | None
+
+
+def evaluate(job: EvaluationJob, progress: Callable[[int], None] | None = None) -> Evaluation:
+    """Score labelled events and compute every figure of merit.
+
+    Raises:
+        TrainingError: events without a label, or one class alone.
+        EventDataError, ModelError: as the files' readers.
+    """
+    scorer = open_scorer(job.model, job.threads)
+    labels = read_labels(job.labels, job.skim)
+    scores, passes, network_s = [], [], 0.0
+    done = 0
+    for path in job.events:
+        for batch in read_batches(path):
+            passes.append(labels.of((batch.exp, batch.run, batch.event)))
+            started = time.process_time()
+            scores.append(scorer.score(build(batch, scorer.spec)))
+            network_s += time.process_time() - started
+            done += len(batch)
+            if progress is not None:
+                progress(done)
+    if not done:
+        raise TrainingError("the event files hold no event: there is nothing to evaluate")
+    # What sampling does with a score: no event gets more than the largest weight.
+    p = np.maximum(np.concatenate(scores), 1.0 / MAX_WEIGHT)
+    passed = np.concatenate(passes)
+    measured = _measured_times(job, 1e3 * network_s / done)
+    figures = {**_identity(job, scorer), **_figures(p, passed, measured)}
+    comparison = _compare(job, passed) if job.kept else None
+    if comparison is not None:
+        figures["comparison"] = comparison.to_json()
+    return Evaluation(figures, p, passed, metrics.roc(p, passed), comparison)
+
+
+def _identity(job: EvaluationJob, scorer: Scorer) -> dict[str, Any]:
+    manifest = scorer.manifest
+    return {
+        "model": str(job.model),
+        "checkpoint_sha256": manifest.checkpoint_sha256,
+        "trained_for": manifest.skim,
+        "skim": job.skim,
+    }
+
+
+def _figures(p: NDArray[np.float64], passed: NDArray[np.bool_], measured: ReferenceTimes | None) -> dict[str, Any]:
+    retention = metrics.retention_of(passed)
+    table = metrics.calibration(p, passed)
+    times = {"reference": REFERENCE_TIMES, **({"measured": measured} if measured is not None else {})}
+    return {
+        "n_events": len(passed),
+        "n_passing": int(passed.sum()),
+        "retention": retention,
+        "auc": metrics.auc(p, passed),
+        "kept_fraction": metrics.kept_fraction(p, passed, retention),
+        "effective_fraction": metrics.effective_fraction(p, passed),
+        **{name: _speed_ups(p, passed, retention, values) for name, values in times.items()},
+        "calibration": {
+            "mean_score": table.mean_score.tolist(),
+            "passed_fraction": table.passed_fraction.tolist(),
+            "uncertainty": table.uncertainty.tolist(),
+            "n_events": table.n_events.tolist(),
+        },
+        "roc": _thinned(metrics.roc(p, passed)),
+    }
+
+
+def _speed_ups(
+    p: NDArray[np.float64], passed: NDArray[np.bool_], retention: float, times: ReferenceTimes
+) -> dict[str, Any]:
+    threshold, value = metrics.best_threshold(p, passed, retention, times)
+    return {
+        "times_ms": {"generate": times.generate_ms, "network": times.network_ms, "simulate": times.simulate_ms},
+        "speed_up": metrics.speed_up(p, passed, retention, times),
+        "best_threshold": threshold,
+        "threshold_speed_up": value,
+    }
+
+
+def _thinned(curve: Roc) -> dict[str, list[float]]:
+    points = np.unique(np.linspace(0, len(curve.threshold) - 1, _ROC_POINTS).astype(int))
+    return {"true_rate": curve.true_rate[points].tolist(), "false_rate": curve.false_rate[points].tolist()}
+
+
+def _measured_times(job: EvaluationJob, network_ms: float) -> ReferenceTimes | None:
+    """Times per event that the files carry; None where one of them is not known."""
+    known: dict[str, float] = {}
+    for path in (*job.events, *job.labels):
+        known.update(read_metadata(path).get("times_ms", {}))
+    if not {"generate", "simulate", "skim"} <= set(known):
+        return None
+    return ReferenceTimes(known["generate"], network_ms, known["simulate"] + known["skim"])
+
+
+def _compare(job: EvaluationJob, passed: NDArray[np.bool_]) -> Comparison:
+    """Observables of all passing events against those of the kept ones, weighted."""
+    truth = _passing(job.labels, job.skim, {})
+    kept = _passing(job.kept, job.skim, {WEIGHT: None})
+    n_truth = len(next(iter(truth.values()), ()))
+    if n_truth != int(passed.sum()):
+        raise TrainingError(
+            f"the labels have {n_truth} passing events, {int(passed.sum())} of them in the event files: "
+            f"a comparison needs labels of just these events"
+        )
+    weight = kept.pop(WEIGHT)
+    return compare({name: values for name, values in truth.items() if name != WEIGHT}, kept, weight)
+
+
+def _passing(paths: Sequence[Path], skim: str, needed: dict[str, None]) -> dict[str, NDArray[Any]]:
+    """Float columns of the events that pass."""
+    tables = []
+    for path in paths:
+        schema = read_schema(path)
+        missing = {skim, *needed} - set(schema.names)
+        if missing:
+            raise ColumnsMissing(path, missing, schema.names)
+        names = [skim, *(field.name for field in schema if pa.types.is_floating(field.type))]
+        tables += [table.filter(table[skim]) for table in read_tables(path, names)]
+    if not tables:
+        return {WEIGHT: np.empty(0)}
+    table = pa.concat_tables(tables).drop_columns([skim])
+    return {name: table[name].to_numpy().astype(np.float64) for name in table.column_names}

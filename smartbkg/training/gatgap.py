@@ -1,0 +1,202 @@
+"""One training of GATGAP from files to files: data, loop, activation, checkpoint, export, figures."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from smartbkg import __version__
+from smartbkg.atomic import write_atomically
+from smartbkg.errors import TrainingError
+from smartbkg.features import GATGAP_SPEC
+from smartbkg.manifest import Manifest
+from smartbkg.models.checkpoint import KIND, load_checkpoint, save_checkpoint
+from smartbkg.models.gat import Gat
+from smartbkg.scorer import sigmoid
+from smartbkg.training import metrics
+from smartbkg.training.data import TrainingSet, prepare
+from smartbkg.training.export import export_onnx
+from smartbkg.training.loop import (
+    Epoch,
+    Sample,
+    TrainingConfig,
+    TrainingState,
+    evaluate_rows,
+    train,
+    training_identity,
+)
+
+CHECKPOINT, EXPORT, METRICS, LOG = "GATGAPgen.pth", "GATGAPgen.onnx", "metrics.json", "training.csv"
+STATE, DATA = "training-state.pt", "training-data"
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """What to train on, how, and where the files go.
+
+    Args:
+        events: event files.
+        labels: skimmed files with a label for each event.
+        skim: column of the labels.
+        folder: for everything that is written; made when it is missing.
+        config: how.
+        resume: go on with the training in the folder, if there is one.
+        start_from: a checkpoint whose weights are the first ones (fine-tuning).
+    """
+
+    events: tuple[Path, ...]
+    labels: tuple[Path, ...]
+    skim: str
+    folder: Path
+    config: TrainingConfig = field(default_factory=TrainingConfig)
+    resume: bool = False
+    start_from: Path | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training."""
+
+    checkpoint: Path
+    export: Path
+    metrics: dict[str, Any]
+
+
+def read_data(job: TrainingJob, progress: Callable[[int], None] | None = None) -> TrainingSet:
+    """The job's training set, in its folder.
+
+    Raises:
+        TrainingError: labels that do not belong to the events, no events, an unfinished training in the way.
+        EventDataError: as the files' readers.
+    """
+    if (job.folder / STATE).exists() and not job.resume and not (job.folder / METRICS).exists():
+        raise TrainingError(f"{job.folder} holds an unfinished training: resume it, or name another folder")
+    return prepare(job.events, job.labels, job.skim, job.folder / DATA, progress)
+
+
+def train_gatgap(job: TrainingJob, data: TrainingSet, say: Callable[[Epoch], None] = lambda _: None) -> Trained:
+    """Train, and write checkpoint, export, figures and log into the folder.
+
+    Args:
+        job: what.
+        data: from `read_data`.
+        say: told about every epoch when it is safe on disk.
+
+    Raises:
+        TrainingError: no passing or no failing events, or a state of another training.
+        ModelError: a checkpoint to start from that is none, or is of another size.
+    """
+    start = time.perf_counter()
+    folder, state_file = job.folder, job.folder / STATE
+    sample = Sample.of(data, job.config)
+    state = _begin(job, data, state_file)
+    network = train(data, state, job.config, state_file, say)
+    write_atomically(folder / LOG, _log(state.history).encode())
+
+    passed = data.passed[sample.validation]
+    retention = job.config.retention or data.retention
+    logits = evaluate_rows(network, data.features, sample.validation)
+    scale, shift = metrics.fit_sigmoid(logits, passed, retention, job.config.times)
+    fold_activation(network, scale, shift)
+    figures = {
+        **figures_of_merit(sigmoid(scale * logits + shift), passed, retention, job.config.times),
+        "activation": {"scale": scale, "shift": shift},
+        "epochs": len(state.history),
+        "seed": job.config.seed,
+    }
+    trained = _save(job, network, data, figures)
+    extra = {**_provenance(job, data, sample), "seconds": round(time.perf_counter() - start, 3)}
+    content = {**trained.metrics, **extra}
+    write_atomically(folder / METRICS, (json.dumps(content, indent=2, sort_keys=True) + "\n").encode())
+    return dataclasses.replace(trained, metrics=content)
+
+
+def fold_activation(network: Gat, scale: float, shift: float) -> None:
+    """Make the network's logit `scale * logit + shift`, inside its last layer: the file's format stays as it is."""
+    with torch.no_grad():
+        network.fc_output.weight.mul_(scale)
+        network.fc_output.bias.mul_(scale).add_(shift)
+
+
+def figures_of_merit(
+    p: NDArray[np.float64], passed: NDArray[np.bool_], retention: float, times: metrics.ReferenceTimes
+) -> dict[str, Any]:
+    """The figures that travel with a trained file."""
+    return {
+        "auc": metrics.auc(p, passed),
+        "speed_up": metrics.speed_up(p, passed, retention, times),
+        "effective_fraction": metrics.effective_fraction(p, passed),
+        "kept_fraction": metrics.kept_fraction(p, passed, retention),
+        "retention": retention,
+        "n_validation": len(passed),
+        "n_validation_passing": int(passed.sum()),
+    }
+
+
+def _begin(job: TrainingJob, data: TrainingSet, state_file: Path) -> TrainingState:
+    for leftover in job.folder.glob(f".{STATE}.*.part"):
+        leftover.unlink()  # of a training that was killed while it wrote
+    start = load_checkpoint(job.start_from).network if job.start_from is not None else None
+    if start is not None and start.config != job.config.model:
+        raise TrainingError(f"{job.start_from} is a network of {start.config}; {job.config.model} was asked for")
+    state = TrainingState.fresh(job.config, start)
+    if job.resume and state_file.exists():
+        state.restore(state_file, training_identity(data, job.config))
+    else:
+        # Figures of an earlier training must not lie beside the state of this one.
+        (job.folder / METRICS).unlink(missing_ok=True)
+    return state
+
+
+def _save(job: TrainingJob, network: Gat, data: TrainingSet, figures: dict[str, Any]) -> Trained:
+    manifest = Manifest(
+        kind=KIND,
+        feature_spec=GATGAP_SPEC,
+        token_digest=GATGAP_SPEC.token_digest,
+        model_config=dataclasses.asdict(network.config),
+        skim=job.skim,
+        data_digest=data.digest,
+        metrics=figures,
+    )
+    trained = Trained(job.folder / CHECKPOINT, job.folder / EXPORT, figures)
+    sha256 = save_checkpoint(trained.checkpoint, network, manifest)
+    export_onnx(trained.export, network, dataclasses.replace(manifest, checkpoint_sha256=sha256))
+    return trained
+
+
+def _provenance(job: TrainingJob, data: TrainingSet, sample: Sample) -> dict[str, Any]:
+    return {
+        "skim": job.skim,
+        "data_digest": data.digest,
+        "n_events": len(data),
+        "n_passing": int(data.passed.sum()),
+        "n_training_passing": len(sample.passing),
+        "config": dataclasses.asdict(job.config),
+        "start_from": None if job.start_from is None else str(job.start_from),
+        "versions": {
+            "smartbkg": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _log(history: list[Epoch]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [f.name for f in dataclasses.fields(Epoch)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(dataclasses.asdict(epoch) for epoch in history)
+    return text.getvalue()

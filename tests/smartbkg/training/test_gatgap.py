@@ -1,0 +1,160 @@
+"""One training from files to files; killed, resumed, refined."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from smartbkg.errors import TrainingError
+from smartbkg.events import read_events
+from smartbkg.features import build
+from smartbkg.models.checkpoint import load_checkpoint
+from smartbkg.scorer import open_scorer
+from smartbkg.training.gatgap import Trained, TrainingJob, fold_activation, read_data, train_gatgap
+from smartbkg.training.loop import TrainingConfig, evaluate_rows
+from support.networks import SMALL_CONFIG, random_network
+from support.training import SKIM, ToySample, write_toy_sample
+
+CONFIG = TrainingConfig(model=SMALL_CONFIG, epochs=3, batch_size=32, validation_fraction=0.3, learning_rate=1e-2)
+# What the command makes of its options below.
+COMMAND_CONFIG = TrainingConfig(epochs=4, seed=5)
+COMMAND_OPTIONS = ("--epochs", "4", "--seed", "5")
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> ToySample:
+    return write_toy_sample(tmp_path_factory.mktemp("toy"))
+
+
+def job_of(toy: ToySample, folder: Path, config: TrainingConfig = CONFIG, **more: object) -> TrainingJob:
+    return TrainingJob((toy.events,), (toy.labels,), SKIM, folder, config, **more)  # type: ignore[arg-type]
+
+
+def run(job: TrainingJob) -> Trained:
+    return train_gatgap(job, read_data(job))
+
+
+def test_a_training_leaves_two_files_bound_to_each_other(toy: ToySample, tmp_path: Path) -> None:
+    trained = run(job_of(toy, tmp_path / "out"))
+    assert (trained.checkpoint.name, trained.export.name) == ("GATGAPgen.pth", "GATGAPgen.onnx")
+    checkpoint, export = open_scorer(trained.checkpoint), open_scorer(trained.export)
+    assert export.manifest.checkpoint_sha256 == load_checkpoint(trained.checkpoint).sha256
+    assert export.manifest == checkpoint.manifest
+    assert export.manifest.skim == SKIM
+    features = build(read_events(toy.events)[:20])
+    assert export.score(features) == pytest.approx(checkpoint.score(features), abs=1e-6)
+
+
+def test_the_figures_are_kept_beside_and_inside(toy: ToySample, tmp_path: Path) -> None:
+    trained = run(job_of(toy, tmp_path / "out"))
+    written = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    inside = open_scorer(trained.export).manifest.metrics
+    assert written == json.loads(json.dumps(trained.metrics))
+    assert {"auc", "speed_up", "effective_fraction", "retention", "seed"} <= set(inside)
+    assert all(written[name] == value for name, value in inside.items())
+    assert "seconds" not in inside  # the files' content does not depend on how fast the machine was
+    assert {"data_digest", "versions", "n_events", "config", "seconds"} <= set(written)
+
+
+def test_the_log_has_a_line_an_epoch(toy: ToySample, tmp_path: Path) -> None:
+    run(job_of(toy, tmp_path / "out"))
+    with (tmp_path / "out" / "training.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["number"] for row in rows] == ["1", "2", "3"]
+    assert all(0 <= float(row["auc"]) <= 1 for row in rows)
+
+
+def test_the_same_seed_gives_the_same_files(toy: ToySample, tmp_path: Path) -> None:
+    first, second = run(job_of(toy, tmp_path / "a")), run(job_of(toy, tmp_path / "b"))
+    assert first.checkpoint.read_bytes() == second.checkpoint.read_bytes()
+    assert first.export.read_bytes() == second.export.read_bytes()
+
+
+def test_folding_moves_the_logit_and_nothing_else(toy: ToySample) -> None:
+    network = random_network(SMALL_CONFIG)
+    features = build(read_events(toy.events)[:10])
+    before = evaluate_rows(network, features, np.arange(10))
+    fold_activation(network, 0.5, -2.0)
+    assert evaluate_rows(network, features, np.arange(10)) == pytest.approx(0.5 * before - 2.0, abs=1e-5)
+
+
+def test_fine_tuning_starts_from_the_given_weights(toy: ToySample, tmp_path: Path) -> None:
+    first = run(job_of(toy, tmp_path / "first"))
+    still = dataclasses.replace(CONFIG, epochs=1, learning_rate=1e-12)
+    job = job_of(toy, tmp_path / "second", still, start_from=first.checkpoint)
+    second = run(job)
+    before, after = (load_checkpoint(t.checkpoint).network.state_dict() for t in (first, second))
+    for name, tensor in before.items():
+        if not name.startswith("fc_output"):  # the activation is fitted and folded in again
+            assert torch.allclose(tensor, after[name], atol=1e-6)
+
+
+def test_fine_tuning_a_network_of_another_size_is_refused(toy: ToySample, tmp_path: Path) -> None:
+    first = run(job_of(toy, tmp_path / "first"))
+    job = job_of(toy, tmp_path / "second", COMMAND_CONFIG, start_from=first.checkpoint)
+    with pytest.raises(TrainingError, match="is a network of GatConfig"):
+        run(job)
+
+
+def test_labels_without_a_passing_event_are_a_clear_error(tmp_path: Path) -> None:
+    toy = write_toy_sample(tmp_path, n_events=60, kaons=99)
+    with pytest.raises(TrainingError, match="no events to train on that pass the skim, among 60 of which 0 pass"):
+        run(job_of(toy, tmp_path / "out"))
+    assert not (tmp_path / "out" / "GATGAPgen.pth").exists()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(toy: ToySample, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return run(job_of(toy, tmp_path_factory.mktemp("whole"), COMMAND_CONFIG))
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_killed_and_resumed_gives_the_same_files(
+    after: int, toy: ToySample, uninterrupted: Trained, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    command = [Path(sys.executable).with_name("smartbkg"), "train", "gatgap", toy.events, "--labels", toy.labels]
+    command += ["--skim", SKIM, "-o", folder, *COMMAND_OPTIONS]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith(f"epoch {after}/"):
+                process.send_signal(signal.SIGKILL)
+                break
+        assert process.wait() == -signal.SIGKILL
+    assert not (folder / "GATGAPgen.pth").exists()
+
+    with pytest.raises(TrainingError, match="holds an unfinished training: resume it"):
+        read_data(job_of(toy, folder, COMMAND_CONFIG))
+    resumed = run(job_of(toy, folder, COMMAND_CONFIG, resume=True))
+    assert resumed.checkpoint.read_bytes() == uninterrupted.checkpoint.read_bytes()
+    assert resumed.export.read_bytes() == uninterrupted.export.read_bytes()
+    assert not [path for path in folder.iterdir() if path.name.endswith(".part")]
+
+
+def test_resuming_nothing_starts_at_the_beginning(toy: ToySample, tmp_path: Path) -> None:
+    whole, resumed = (run(job_of(toy, tmp_path / name, resume=name == "b")) for name in ("a", "b"))
+    assert whole.checkpoint.read_bytes() == resumed.checkpoint.read_bytes()
+
+
+def test_a_finished_training_can_be_resumed_and_stays_the_same(toy: ToySample, tmp_path: Path) -> None:
+    first = run(job_of(toy, tmp_path / "out"))
+    content = first.checkpoint.read_bytes()
+    again = run(job_of(toy, tmp_path / "out", resume=True))
+    assert again.checkpoint.read_bytes() == content
+
+
+def test_a_finished_training_can_be_done_anew(toy: ToySample, tmp_path: Path) -> None:
+    first = run(job_of(toy, tmp_path / "out"))
+    content = first.checkpoint.read_bytes()
+    other = run(job_of(toy, tmp_path / "out", dataclasses.replace(CONFIG, seed=2)))
+    assert other.checkpoint.read_bytes() != content
