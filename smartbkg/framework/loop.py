@@ -104,7 +104,7 @@ class _Loop:
     def _events(self, max_event: int) -> None:
         for count, store in enumerate(self._read(max_event)):
             if count == 0:
-                _declare(self.path, store.select(np.arange(0)))
+                self._declare(self.path, store.select(np.arange(0)))
             for part in _runs(store):
                 self._enter_run(part)
                 self.statistics.n_events += len(part)
@@ -129,6 +129,19 @@ class _Loop:
                 room -= len(store)
                 source.statistics.add_batch(len(store), started)
                 yield store
+
+    def _declare(self, path: Path, store: Store) -> Store:
+        """Lead a store without events along all branches, so that files know their columns."""
+        for element in path.elements:
+            if isinstance(element, Path):
+                store = self._declare(element, store)
+                continue
+            self._guarded(element, "declare", partial(element.declare, store))
+            for condition in element.conditions:
+                arrived = self._declare(condition.path, store.copy())
+                if condition.after is AfterConditionPath.CONTINUE:
+                    store.extra |= arrived.extra
+        return store
 
     def _walk(self, path: Path, store: Store) -> Store:
         """Lead events to the end of a path; those that arrive there."""
@@ -194,20 +207,6 @@ class _Loop:
             return call()
         except Exception as error:
             raise ModuleFailed(module.name, step, self.where, error) from error
-
-
-def _declare(path: Path, store: Store) -> Store:
-    """Lead a store without events along all branches, so that files know their columns."""
-    for element in path.elements:
-        if isinstance(element, Path):
-            store = _declare(element, store)
-            continue
-        element.declare(store)
-        for condition in element.conditions:
-            arrived = _declare(condition.path, store.copy())
-            if condition.after is AfterConditionPath.CONTINUE:
-                store.extra |= arrived.extra
-    return store
 
 
 def _runs(store: Store) -> Iterator[Store]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -427,3 +429,20 @@ def test_a_published_network_in_a_tag_made_invalid_is_never_used(store: Store, e
     with pytest.raises(ModuleFailed, match="INVALID") as caught:
         run_filter(events, tmp_path, NNFilterModule(allow_open=True))
     assert isinstance(caught.value.error, RefusedError)
+
+
+def test_a_worker_filters_without_torch(store: Store, events: Path, tmp_path: Path) -> None:
+    publish_trained(store, tmp_path / "network")
+    steering = f"""
+import sys
+from smartbkg.framework import create_path, process
+path = create_path()
+path.add_module("EventInput", input_files={str(events)!r})
+path.add_module("NNFilterModule").if_false(create_path())
+path.add_module("EventOutput", output_file={str(tmp_path / "kept.parquet")!r})
+process(path, seed=1)
+print(sorted({{"torch", "onnx"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", steering], check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"
+    assert len(read_events(tmp_path / "kept.parquet")) > 50

@@ -1,0 +1,1 @@
+"""Steering files to begin with: copy one and change it."""

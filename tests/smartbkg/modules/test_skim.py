@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from smartbkg.detector import DetectorConfig, RecoBatch, read_reco, simulate
+from smartbkg.errors import ModuleFailed, UnknownName
+from smartbkg.events import read_events, read_metadata
+from smartbkg.framework import create_path, process
+from smartbkg.modules.simulation import add_simulation
+from smartbkg.modules.skim import SkimModule
+from smartbkg.parquet import count_rows, read_schema, read_tables
+from smartbkg.skim import CallableSkim, get_skim
+from smartbkg.skim.job import skim_table
+from support.batches import numbers, some_events, write_events
+from support.events import decay_trees
+
+N_EVENTS = 150
+
+
+def odd_tracks(reco: RecoBatch) -> np.ndarray:
+    return np.asarray(reco.tracks.counts % 2 == 1)
+
+
+@pytest.fixture(scope="module")
+def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    batch = decay_trees(N_EVENTS).with_extra(weight=np.arange(N_EVENTS) / 2)
+    stable = batch.particles
+    stable.status[:] |= 2
+    return write_events(tmp_path_factory.mktemp("events") / "in.parquet", batch)
+
+
+@pytest.mark.parametrize("size", [7, 1024])
+def test_modules_give_what_the_rooms_give(events: Path, tmp_path: Path, size: int) -> None:
+    path = create_path()
+    path.add_module("EventInput", input_files=events)
+    add_simulation(path, seed=4)
+    path.add_module(SkimModule("feiHadronic"))
+    path.add_module(SkimModule("TauGeneric"))
+    path.add_module("RecoOutput", output_file=tmp_path / "reco.parquet")
+    path.add_module("SkimOutput", output_file=tmp_path / "skim.parquet")
+    process(path, batch_size=size)
+    expected = simulate(read_events(events), DetectorConfig(), 4)
+    reco = read_reco(tmp_path / "reco.parquet")
+    assert reco.tracks.counts.sum() > N_EVENTS
+    columns = expected.to_table().column_names
+    assert reco.to_table().select(columns) == expected.to_table()
+    wanted = skim_table([get_skim("feiHadronic"), get_skim("TauGeneric")], expected)
+    found = pa.concat_tables(read_tables(tmp_path / "skim.parquet")).select(wanted.column_names)
+    for name in wanted.column_names:
+        assert found[name].to_pylist() == pytest.approx(wanted[name].to_pylist(), nan_ok=True), name
+    metadata = read_metadata(tmp_path / "skim.parquet")
+    assert metadata["kind"] == "skimmed"
+    assert [step["step"] for step in metadata["provenance"]] == ["simulate", "skim", "skim"]
+
+
+def test_a_skim_sends_events_where_they_belong(events: Path, tmp_path: Path) -> None:
+    path, fails = create_path(), create_path()
+    path.add_module("EventInput", input_files=events)
+    add_simulation(path)
+    path.add_module(SkimModule(CallableSkim("odd", odd_tracks))).if_false(fails)
+    path.add_module("EventOutput", output_file=tmp_path / "passes.parquet")
+    fails.add_module("EventOutput", output_file=tmp_path / "fails.parquet")
+    process(path, seed=4, batch_size=13)
+    passes, rest = read_events(tmp_path / "passes.parquet"), read_events(tmp_path / "fails.parquet")
+    odd = odd_tracks(simulate(read_events(events), DetectorConfig(), 4))
+    assert numbers(passes) == [n for n, is_odd in zip(numbers(read_events(events)), odd, strict=True) if is_odd]
+    assert len(passes) + len(rest) == N_EVENTS
+    assert passes.extra["passes_odd"].all()
+    assert not rest.extra["passes_odd"].any()
+    assert read_metadata(tmp_path / "passes.parquet")["provenance"][-1]["skims"][0]["retention"] == odd.mean()
+
+
+def test_files_without_events_have_all_columns(tmp_path: Path) -> None:
+    path, fails = create_path(), create_path()
+    path.add_module("EventInput", input_files=write_events(tmp_path / "in.parquet", some_events(1)[:0]))
+    add_simulation(path)
+    path.add_module(SkimModule("feiHadronic")).if_false(fails)
+    path.add_module("SkimOutput", output_file=tmp_path / "skim.parquet")
+    fails.add_module("RecoOutput", output_file=tmp_path / "reco.parquet")
+    process(path, seed=4)
+    assert count_rows(tmp_path / "skim.parquet") == 0
+    assert {"feiHadronic", "exp", "run", "event"} < set(read_schema(tmp_path / "skim.parquet").names)
+    assert len(read_reco(tmp_path / "reco.parquet")) == 0
+
+
+def test_a_skim_without_simulation_says_what_is_missing(events: Path) -> None:
+    path = create_path()
+    path.add_module("EventInput", input_files=events)
+    path.add_module(SkimModule("feiHadronic"))
+    with pytest.raises(ModuleFailed, match="no 'Reco' in the store, which holds MCParticles"):
+        process(path)
+
+
+def test_an_unknown_skim_says_what_is_near() -> None:
+    with pytest.raises(UnknownName, match="near: feiHadronic"):
+        SkimModule("feiHadronik")
