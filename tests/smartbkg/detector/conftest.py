@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from smartbkg.events import EventBatch
-from smartbkg.generate import GenerateConfig, generate
 from support.events import Particle, event_batch
+from support.generated import generated
 
 MASSES_GEV = {11: 0.000511, 13: 0.105658, 211: 0.13957, 321: 0.493677, 2212: 0.938272, 22: 0.0, 130: 0.497611}
 Gun = Callable[..., EventBatch]
@@ -42,4 +42,4 @@ def gun() -> Gun:
 @pytest.fixture(scope="session")
 def mixed_events() -> EventBatch:
     """Real B pairs."""
-    return EventBatch.concat(generate(GenerateConfig(event_type="mixed", n_events=1500, seed=3)))
+    return generated("mixed", 1500)
