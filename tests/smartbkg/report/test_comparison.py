@@ -6,6 +6,8 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smartbkg.report.comparison import (
     NothingToCompare,
@@ -14,6 +16,7 @@ from smartbkg.report.comparison import (
     compare_observable,
     kl_divergence,
     ks_distance,
+    merge_poor_bins,
 )
 
 
@@ -56,11 +59,33 @@ def test_nothing_filtered_gives_no_pull_at_all() -> None:
     assert result.observables[0].ks == 0
 
 
-def test_bins_with_few_kept_events_have_no_pull_and_json_stays_valid() -> None:
+def test_bins_with_few_kept_events_join_their_neighbours() -> None:
     x = np.linspace(0, 1, 300)
-    result = compare({"x": x}, {"x": x[:12]}, np.full(12, 25.0))
-    assert np.isnan(result.observables[0].pulls).tolist() == [False] + [True] * 14
+    result = compare_observable("x", x, x[:30], np.full(30, 10.0), bins=15)
+    assert result.truth.tolist() == [20, 280]  # the first bin has 20 kept events, the second all the others
+    assert result.weighted.tolist() == [200, 100]
+    assert result.pulls[1] < -5  # what was lost on the right is seen
+
+
+def test_too_few_kept_events_in_all_give_one_bin_without_a_pull_and_valid_json() -> None:
+    x = np.linspace(0, 1, 300)
+    result = compare({"x": x}, {"x": x[:5]}, np.full(5, 60.0))
+    assert np.isnan(result.observables[0].pulls).tolist() == [True]
+    assert result.largest_pull == 0
     json.dumps(result.to_json(), allow_nan=False)
+
+
+@given(st.lists(st.floats(1, 1000), min_size=1, max_size=80), st.integers(1, 20))
+def test_merged_bins_cover_the_same_range_with_enough_in_each(weights: list[float], bins: int) -> None:
+    weight = np.array(weights)
+    kept = np.linspace(0, 1, len(weight))
+    edges = np.linspace(0, 1, bins + 1)
+    merged = merge_poor_bins(edges, kept, weight)
+    assert (merged[0], merged[-1]) == (0, 1)
+    assert set(merged) <= set(edges)
+    total = np.histogram(kept, merged, weights=weight)[0]
+    square = np.histogram(kept, merged, weights=weight**2)[0]
+    assert len(merged) == 2 or (total**2 >= 9.99 * square)[:-1].all()
 
 
 def test_values_that_are_not_finite_stay_out() -> None:
@@ -70,9 +95,9 @@ def test_values_that_are_not_finite_stay_out() -> None:
 
 
 def test_repeated_whole_numbers_fall_into_bins_of_their_own() -> None:
-    result = compare_observable("n", np.array([4.0] * 10 + [5.0] * 30), np.array([5.0]), np.ones(1))
+    result = compare_observable("n", np.array([4.0] * 10 + [5.0] * 30), np.repeat([4.0, 5.0], 12), np.ones(24), bins=2)
     assert result.truth.tolist() == [10, 30]
-    assert result.weighted.tolist() == [0, 1]
+    assert result.weighted.tolist() == [12, 12]
 
 
 def test_a_single_value_still_has_a_bin() -> None:
