@@ -1,0 +1,33 @@
+"""The second look before a step that cannot be taken back: the tag's name is given again."""
+
+from __future__ import annotations
+
+import click
+
+from conditions.errors import RefusedError
+
+confirm_option = click.option(
+    "--confirm", metavar="NAME", help="The tag's name again, instead of typing it when asked."
+)
+
+
+class NotConfirmed(RefusedError):
+    """The name given again is not the tag's name, so nothing was done."""
+
+    def __init__(self, name: str, step: str, answer: str | None) -> None:
+        given = "nothing was given" if answer is None else f"{answer!r} was given"
+        super().__init__(f"tag {name!r} is not {step}: asked for its name again, {given}; try --confirm {name}")
+        self.name = name
+        self.answer = answer
+
+
+def confirm_name(name: str, step: str, answer: str | None) -> None:
+    """Go on only when `answer`, or what the user types, is the tag's name."""
+    if answer is None:
+        question = f"Tag {name} is about to be {step}, which cannot be taken back. Type its name again"
+        try:
+            answer = click.prompt(question, err=True, default="", show_default=False)
+        except click.Abort:  # no terminal, no answer
+            raise NotConfirmed(name, step, None) from None
+    if answer != name:
+        raise NotConfirmed(name, step, answer)

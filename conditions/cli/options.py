@@ -1,0 +1,158 @@
+"""What all commands share: the global options, the forms of runs and intervals, and help that ends with an example."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from conditions.errors import BadInputError
+from conditions.iov import IntervalOfValidity, Last, Run
+
+if TYPE_CHECKING:
+    from conditions.store.session import Store
+
+
+@dataclass
+class Settings:
+    """The global options of one call; the innermost place where an option was given wins."""
+
+    store: str | None = None
+    files: Path | None = None
+    user: str | None = None
+    as_json: bool = False
+
+    def open(self) -> Store:
+        """Open the store these options name; SQLAlchemy is imported here, so that help comes without it."""
+        from conditions.store.session import open_store
+
+        return open_store(self.store, self.files, self.user)
+
+
+class Verb(click.Command):
+    """A command that takes the global options too and whose help ends with a runnable example."""
+
+    def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.extend(_global_options(with_environment=False))
+        self.example = example
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the example as the last block."""
+        _write_example(formatter, self.example)
+
+
+class Noun(click.Group):
+    """A group of verbs that takes the global options too and whose help ends with a runnable example."""
+
+    command_class = Verb
+    reads_environment = False
+
+    def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.extend(_global_options(with_environment=self.reads_environment))
+        self.example = example
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the example as the last block."""
+        _write_example(formatter, self.example)
+
+
+@dataclass(frozen=True)
+class NameFilter:
+    """Which names to list."""
+
+    glob: str | None = None
+    regex: re.Pattern[str] | None = None
+
+    def matches(self, name: str) -> bool:
+        """Whether the whole name fits; the store filters by `glob` itself where it can."""
+        return self.regex is None or self.regex.fullmatch(name) is not None
+
+
+def as_run(text: str) -> Run:
+    """A run from EXP,RUN; anything else is wrong usage."""
+    with _usage_errors():
+        return Run.parse(text)
+
+
+def as_interval(text: str) -> IntervalOfValidity:
+    """An interval from FIRST_EXP,FIRST_RUN,LAST_EXP,LAST_RUN or `always`; anything else is wrong usage."""
+    with _usage_errors():
+        return IntervalOfValidity.parse(text)
+
+
+def as_last(text: str) -> Last:
+    """The end of an interval from EXP,RUN, or EXP,-1 for the end of an experiment; anything else is wrong usage."""
+    with _usage_errors():
+        return IntervalOfValidity.parse(f"0,0,{text}").last
+
+
+def name_filter(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --name GLOB and --regex REGEX to a command, which gets them as one `NameFilter` called `wanted`."""
+
+    @wraps(command)
+    def filtered(*args: Any, glob: str | None, regex: str | None, **kwargs: Any) -> Any:
+        if glob is not None and regex is not None:
+            raise click.UsageError("--name and --regex exclude each other")
+        try:
+            pattern = None if regex is None else re.compile(regex)
+        except re.error as error:
+            raise click.BadParameter(f"{regex!r}: {error}", param_hint="--regex") from error
+        wanted = NameFilter(glob, pattern if glob is None else re.compile(fnmatch.translate(glob)))
+        return command(*args, wanted=wanted, **kwargs)
+
+    by_regex = click.option("--regex", metavar="REGEX", help="Only names that this matches as a whole.")
+    return click.option("--name", "glob", metavar="GLOB", help="Only names like this, with * and ?.")(
+        by_regex(filtered)
+    )
+
+
+def _global_options(*, with_environment: bool) -> list[click.Option]:
+    """--store, --files, --user and --json; only the outermost group reads the environment, so that options beat it."""
+
+    def option(flag: str, field: str, environment: list[str], text: str, **kwargs: Any) -> click.Option:
+        said = f"{text} [env: {', '.join(environment)}]" if environment else text
+        read = environment if with_environment and environment else None
+        return click.Option(
+            [flag, f"_{field}"], envvar=read, help=said, expose_value=False, callback=_keep(field), **kwargs
+        )
+
+    return [
+        option("--store", "store", ["CONDITIONS_URL"], "Database URL or SQLite file.", metavar="URL"),
+        option(
+            "--files", "files", ["CONDITIONS_FILES"], "Payload folder.", type=click.Path(path_type=Path), metavar="DIR"
+        ),
+        option("--user", "user", ["CONDITIONS_USER", "BELLE2_USER"], "Who does it, for the history.", metavar="NAME"),
+        option("--json", "as_json", [], "Print JSON.", is_flag=True, default=None),
+    ]
+
+
+@contextmanager
+def _usage_errors() -> Iterator[None]:
+    try:
+        yield
+    except BadInputError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _keep(field: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def keep(ctx: click.Context, _param: click.Parameter, value: Any) -> None:
+        if value is not None:
+            setattr(ctx.ensure_object(Settings), field, value)
+
+    return keep
+
+
+def _write_example(formatter: click.HelpFormatter, example: str) -> None:
+    formatter.write_paragraph()
+    formatter.write("Example:\n")
+    for line in example.splitlines():
+        formatter.write(f"  {line}\n")
