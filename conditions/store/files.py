@@ -28,7 +28,7 @@ from conditions.payload import Payload
 CHUNK_BYTES: Final = 1 << 20
 LOCK_TIMEOUT_S: Final = 60.0
 LOCK_RETRY_S: Final = 0.05
-_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
+_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a quota or a limit of the process is a full disk, too
 
 
 @dataclass(frozen=True, slots=True)

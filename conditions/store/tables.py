@@ -102,7 +102,7 @@ class PayloadRow(Base):
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    name_id: Mapped[int] = mapped_column(ForeignKey("payload_names.id", ondelete="RESTRICT"))
+    name_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("payload_names.id", ondelete="RESTRICT"))
     revision: Mapped[int]
     sha256: Mapped[str] = mapped_column(String(64))
     md5: Mapped[str] = mapped_column(String(32))
@@ -149,8 +149,8 @@ class IovRow(Base):
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    tag_id: Mapped[int] = mapped_column(ForeignKey("tags.id", ondelete="RESTRICT"))
-    payload_id: Mapped[int] = mapped_column(ForeignKey("payloads.id", ondelete="RESTRICT"))
+    tag_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tags.id", ondelete="RESTRICT"))
+    payload_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("payloads.id", ondelete="RESTRICT"))
     first_key: Mapped[int]
     final_key: Mapped[int]
     fork: Mapped[int]

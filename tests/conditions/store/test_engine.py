@@ -1,0 +1,146 @@
+"""Names of databases, and what becomes of foreign errors."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from conditions.errors import BadInputError, StoreBusy, StoreError, StoreFull, StoreUnavailable
+from conditions.store.engine import database_url, make_engine, our_errors, shown, sqlite_path, writing
+from conditions.store.session import Store, open_store
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("postgresql://h/db", "postgresql+psycopg://h/db"),
+        ("postgresql+psycopg://u@h:5/db", "postgresql+psycopg://u@h:5/db"),
+        ("sqlite:////a/b.db", "sqlite:////a/b.db"),
+        ("/a/b.sqlite", "sqlite:////a/b.sqlite"),
+        ("/a/folder", "sqlite:////a/folder/conditions.sqlite"),
+    ],
+)
+def test_a_place_becomes_a_url(where: str, expected: str) -> None:
+    assert str(database_url(where)) == expected
+
+
+def test_a_folder_with_a_dot_is_still_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "run.7"
+    folder.mkdir()
+    assert sqlite_path(database_url(folder)) == folder / "conditions.sqlite"
+
+
+@pytest.mark.parametrize(
+    "where", ["mysql://h/db", "sqlite://", "sqlite:///:memory:", "http://h", "postgresql://h:x/db"]
+)
+def test_other_places_are_refused(where: str) -> None:
+    with pytest.raises(BadInputError):
+        database_url(where)
+
+
+def test_a_password_is_never_shown() -> None:
+    assert shown(database_url("postgresql://ada:secret@h/db")) == "postgresql+psycopg://ada:***@h/db"
+
+
+def test_settings_of_every_sqlite_connection(sqlite_url: str) -> None:
+    engine = make_engine(database_url(sqlite_url))
+    try:
+        with engine.connect() as connection:
+            read = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in SETTINGS}
+    finally:
+        engine.dispose()
+    assert read == SETTINGS
+
+
+SETTINGS = {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 2, "busy_timeout": 60_000}
+
+
+def test_a_writer_holds_the_lock_from_its_first_look(sqlite_url: str) -> None:
+    url = database_url(sqlite_url)
+    engine = make_engine(url)
+    other = sqlite3.connect(str(url.database), timeout=0, isolation_level=None)
+    try:
+        with writing(engine).begin() as connection:
+            connection.execute(text("SELECT count(*) FROM tags")).scalar_one()
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("BEGIN IMMEDIATE")
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
+    finally:
+        other.close()
+        engine.dispose()
+
+
+class DriverError(Exception):
+    """As the driver raises it, with the server's code."""
+
+    def __init__(self, message: str, sqlstate: str | None = None) -> None:
+        self.sqlstate = sqlstate
+        super().__init__(message)
+
+
+@pytest.mark.parametrize(
+    ("raised", "ours"),
+    [
+        (DriverError("database or disk is full"), StoreFull),
+        (DriverError("could not extend file", "53100"), StoreFull),
+        (DriverError("database is locked"), StoreBusy),
+        (DriverError("deadlock detected", "40P01"), StoreBusy),
+        (DriverError("connection refused"), StoreUnavailable),
+    ],
+)
+def test_foreign_errors_never_leave(raised: DriverError, ours: type[StoreError]) -> None:
+    url = database_url("postgresql://ada:secret@h/db")
+    with pytest.raises(ours, match=r"ada:\*\*\*@h/db") as caught, our_errors(url):
+        raise OperationalError("SELECT 1", {}, raised)
+    assert isinstance(caught.value.__cause__, OperationalError)
+    assert "SELECT" not in str(caught.value)
+
+
+def test_two_transactions_that_cross_end_with_one_told_to_try_again(postgres_url: str, files_dir: Path) -> None:
+    """Each holds the tag the other wants next."""
+    import threading
+
+    with open_store(postgres_url, files_dir, user="tester") as store:
+        for name in ("a", "b"):
+            store.create_tag(name)
+        together, busy = threading.Barrier(2), []
+
+        def change(first: str, second: str) -> None:
+            try:
+                with store.transaction():
+                    store.modify_tag(first, description=first)
+                    together.wait()
+                    store.modify_tag(second, description=first)
+            except StoreBusy as error:
+                busy.append(error)
+
+        threads = [threading.Thread(target=change, args=names) for names in (("a", "b"), ("b", "a"))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(busy) == 1
+        assert "crossed" in str(busy[0])
+        assert {store.get_tag(name).description for name in ("a", "b")} in ({"a"}, {"b"})
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "notes.sqlite"
+    path.write_text("these are my notes, not a database, and they are long enough to be read as a header" * 20)
+    with pytest.raises(StoreUnavailable, match=r"notes.sqlite cannot be used: file is not a database"):
+        open_store(path)
+
+
+def test_a_store_that_vanished_is_named(store: Store) -> None:
+    with store._writer.begin() as connection:
+        connection.execute(
+            text("DROP TABLE audit" if connection.dialect.name == "sqlite" else "DROP TABLE audit CASCADE")
+        )
+    with pytest.raises(StoreUnavailable, match="audit"):
+        store.create_tag("mc16")
+    assert store.list_tags() == []
