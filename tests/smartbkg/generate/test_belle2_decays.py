@@ -37,7 +37,7 @@ def test_fragmentation_and_inclusive_channels_become_quarks() -> None:
 
 
 def test_charge_is_conserved_in_every_channel() -> None:
-    data = PythiaSource(GenerateConfig("mixed", 1, 1))._pythia.particleData
+    data = PythiaSource(GenerateConfig("mixed", 1, 1)).pythia.particleData
     for mother, channels in read_belle2_table().items():
         for channel in channels:
             known = channel.products and all(data.isParticle(code) for code in channel.products)
@@ -56,7 +56,7 @@ def test_little_is_lost_and_it_is_said() -> None:
 
 
 def test_losing_much_of_a_mother_is_an_error() -> None:
-    pythia = PythiaSource(GenerateConfig("mixed", 1, 1))._pythia
+    pythia = PythiaSource(GenerateConfig("mixed", 1, 1)).pythia
     known, unknown = Channel(0.5, 0, (211, -211)), Channel(0.5, 0, ())
     assert load_belle2_decays(pythia, {511: [known]}).lost == {}
     with pytest.raises(GenerationError, match="50% of the decays of 511"):

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from smartbkg.events import EVENT_TYPES, EventBatch, MCStatus
 from smartbkg.generate import GenerateConfig
-from smartbkg.generate.pythia import PythiaSource
+from smartbkg.generate.history import Record
+from smartbkg.generate.pythia import PythiaSource, _conserved
 
 Sample = Callable[..., EventBatch]
 LONG_LIVED = {11, 12, 13, 14, 16, 22, 130, 211, 321, 2112, 2212}
@@ -195,6 +196,17 @@ def test_the_fast_mode_of_tau_decays_is_the_default_and_correlations_an_option()
     modes = {}
     for name in ("fast", "correlated"):
         source = PythiaSource(GenerateConfig("taupair", 1, seed=11, tau_decays=name))
-        modes[name] = source._pythia.settings.mode("TauDecays:mode")
+        modes[name] = source.pythia.settings.mode("TauDecays:mode")
     assert modes == {"fast": 0, "correlated": 1}
     assert GenerateConfig("taupair", 1, seed=11).tau_decays == "fast"
+
+
+def test_an_event_that_lost_a_particle_is_noticed() -> None:
+    status = np.array([MCStatus.PRIMARY, MCStatus.PRIMARY | MCStatus.STABLE, MCStatus.PRIMARY | MCStatus.STABLE] * 2)
+    event, n = np.repeat([0, 1], 3), 6
+    momentum = np.tile([[0.0, 0.0, 0.0, 2.0], [0.0, 0.0, 1.0, 1.0], [0.0, 0.0, -1.0, 1.0]], (2, 1))
+    zeros, pdg = np.zeros(n, np.int64), np.array([300553, 22, 22] * 2)
+    record = Record(event, pdg, zeros, zeros, zeros, momentum, np.zeros(n), np.zeros((n, 4)))
+    assert _conserved(record, np.arange(n), status, event)
+    all_but_last = np.arange(n - 1)
+    assert not _conserved(record, all_but_last, status[:-1], event[:-1])
