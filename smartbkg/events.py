@@ -357,7 +357,7 @@ def _numpy(column: Any, kind: pa.DataType, name: str, source: Path | str) -> NDA
         column = column.cast(kind)
     except pa.ArrowInvalid as error:
         raise BadEvent(f"{source}: {name} does not fit {kind}: {error}") from error
-    array: NDArray[Any] = column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(False)  # noqa: FBT003
+    array: NDArray[Any] = column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(False)
     return array
 
 

@@ -7,6 +7,8 @@ from importlib import import_module
 
 import click
 
+from conditions.cli import exit_code
+from conditions.errors import ConditionsError
 from smartbkg import __version__
 from smartbkg.errors import SmartBkgError, UnknownName
 
@@ -45,8 +47,12 @@ class LazyGroup(click.Group):
         """Run a command; our own errors become one line on stderr and an exit code."""
         try:
             return super().invoke(ctx)
-        except (SmartBkgError, OSError) as error:
-            click.echo(f"error: {error}", err=True)
+        except BrokenPipeError:
+            raise  # the reader of our stdout has seen enough: click ends us quietly
+        except (SmartBkgError, ConditionsError, OSError) as error:
+            click.echo(f"error: {' '.join(str(error).split())}", err=True)
+            if isinstance(error, ConditionsError):
+                sys.exit(exit_code(error))
             sys.exit(NOT_FOUND if isinstance(error, UnknownName | FileNotFoundError) else REFUSED)
 
 
