@@ -8,8 +8,9 @@ so an error, Ctrl-C or kill -9 never leaves half a file under the name that was 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -58,7 +59,8 @@ class TableWriter:
         )
         whole = len(self._pending) // BATCH_SIZE * BATCH_SIZE
         if whole:
-            self._opened().write_table(self._pending[:whole], row_group_size=BATCH_SIZE)
+            with _naming(self.path):
+                self._opened().write_table(self._pending[:whole], row_group_size=BATCH_SIZE)
             self._pending = self._pending[whole:]
 
     def _opened(self) -> pq.ParquetWriter:
@@ -76,11 +78,12 @@ class TableWriter:
             file.callback(self._forget)
             if error is not None:
                 raise error
-            writer = self._opened()
-            if self._pending:
-                writer.write_table(self._pending)
-            writer.add_key_value_metadata({METADATA_KEY.decode(): json.dumps(self.metadata, sort_keys=True)})
-            writer.close()
+            with _naming(self.path):
+                writer = self._opened()
+                if self._pending:
+                    writer.write_table(self._pending)
+                writer.add_key_value_metadata({METADATA_KEY.decode(): json.dumps(self.metadata, sort_keys=True)})
+                writer.close()
             self._writer = None
 
     def _forget(self) -> None:
@@ -155,3 +158,14 @@ def _opened(path: Path) -> pq.ParquetFile:
         return pq.ParquetFile(path, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         raise NotAnEventFile(path, str(error)) from error
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the file in an error of the disk: Arrow's own errors do not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error

@@ -110,7 +110,9 @@ class _Loop:
                 self.statistics.n_events += len(part)
                 self.statistics.n_finished += len(self._walk(self.path, part))
                 for module in self.modules:
+                    started = Stopwatch()
                     self._guarded(module, "end_batch", module.end_batch)
+                    module.statistics.add_time(started)
         self._leave_run()
 
     def _read(self, max_event: int) -> Iterator[Store]:

@@ -1,20 +1,15 @@
-"""What all output modules share: events arrive from several branches and leave in the order they were read.
-
-A file is written in pieces of a fixed number of events, so that its bytes do not depend on the batch size.
-"""
+"""What all output modules share: events arrive from several branches and leave in the order they were read."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from smartbkg.errors import FrameworkError
 from smartbkg.framework.module import Module
 from smartbkg.framework.store import Store
-from smartbkg.parquet import BATCH_SIZE
 
 
 class Output(Module):
@@ -37,8 +32,6 @@ class Output(Module):
     def initialize(self) -> None:
         """Forget what an earlier job left."""
         self._here: list[Store] = []
-        self._waiting: list[Store] = []
-        self._n_waiting = 0
         self._empty: Store | None = None
         self._columns: dict[str, str] | None = None
 
@@ -54,7 +47,7 @@ class Output(Module):
         self._here.append(store.copy(self.collections))
 
     def end_batch(self) -> None:
-        """Put the branches' events in order, and write when there are enough."""
+        """Put the branches' events in order and write them."""
         if not self._here:
             return
         expected = {} if self._empty is None else self._empty.extra
@@ -63,26 +56,13 @@ class Output(Module):
             part.fill_missing(fills)
         joined = Store.concat(self._here).in_order()
         self._here = []
-        self._waiting.append(joined)
-        self._n_waiting += len(joined)
-        if self._n_waiting >= BATCH_SIZE:
-            self._flush(self._n_waiting - self._n_waiting % BATCH_SIZE)
+        joined.extra = self._same_columns(joined)
+        self.write(joined)
 
     def terminate(self) -> None:
-        """Write the rest; a job that broke off writes nothing more."""
-        if self.failed:
-            return
-        if self._waiting:
-            self._flush(self._n_waiting)
-        elif self._columns is None and self._empty is not None:
+        """Show the columns when no event came."""
+        if not self.failed and self._columns is None and self._empty is not None:
             self.write(self._empty)
-
-    def _flush(self, n_events: int) -> None:
-        joined = Store.concat(self._waiting)
-        ready, rest = joined.select(np.arange(n_events)), joined.select(np.arange(n_events, len(joined)))
-        self._waiting, self._n_waiting = ([rest] if len(rest) else []), len(rest)
-        ready.extra = self._same_columns(ready)
-        self.write(ready)
 
     def _same_columns(self, store: Store) -> dict[str, NDArray[Any]]:
         """The store's extra info in the order of the first events written, and nothing else."""

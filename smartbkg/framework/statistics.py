@@ -44,6 +44,10 @@ class ModuleStatistics:
         """Count a batch and the time since it began."""
         self.n_events += n_events
         self.n_batches += 1
+        self.add_time(started)
+
+    def add_time(self, started: Stopwatch) -> None:
+        """Count time only."""
         self.cpu_s += started.cpu_s
         self.wall_s += started.wall_s
 

@@ -131,16 +131,15 @@ class NNFilterModule(Module):
 
     def terminate(self) -> None:
         """Say what was done, in the log and in the files."""
-        n_events = self.statistics.n_events
-        fraction = self._n_kept / n_events if n_events else 0.0
-        log.info(
-            "%s kept %d of %d events (%.3f), sum of weights %.1f",
-            *(self.name, self._n_kept, n_events, fraction, self._sum_of_weights),
-        )
         if self._unknown_pdgs:
             codes = ", ".join(f"{code} ({count})" for code, count in sorted(self._unknown_pdgs.items()))
             log.warning("PDG codes without a token, scored as unknown (number of particles): %s", codes)
-        self.job.add_step("filter", self.statistics.ms_per_event, **self.summary(), versions={"smartbkg": __version__})
+        if self.failed:
+            return
+        done = self.summary()
+        what = f"{self._n_kept} of {done['n_events']} events, sum of weights {self._sum_of_weights:.1f}"
+        log.info("%s kept %s", self.name, what)
+        self.job.add_step("filter", self.statistics.ms_per_event, **done, versions={"smartbkg": __version__})
 
     def summary(self) -> dict[str, Any]:
         """What the last job did, in plain values; files carry it in their metadata."""

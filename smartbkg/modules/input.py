@@ -9,7 +9,7 @@ from smartbkg.errors import FrameworkError
 from smartbkg.events import EventBatch, read_batches, read_metadata
 from smartbkg.framework.module import Source
 from smartbkg.framework.store import Store
-from smartbkg.parquet import read_schema
+from smartbkg.parquet import BATCH_SIZE, read_schema
 
 
 class EventInput(Source):
@@ -34,9 +34,11 @@ class EventInput(Source):
         """Batches of all files, and their columns when there is no event at all."""
         n_events = 0
         for path in self.input_files:
-            for batch in read_batches(path, self.job.batch_size):
+            # Reading has a price a call: read many events, and hand out few when few are asked for.
+            for batch in read_batches(path, max(self.job.batch_size, BATCH_SIZE)):
                 n_events += len(batch)
-                yield Store.from_events(batch)
+                for begin in range(0, len(batch), self.job.batch_size):
+                    yield Store.from_events(batch[begin : begin + self.job.batch_size])
         if not n_events:
             first = self.input_files[0]
             yield Store.from_events(EventBatch.from_table(read_schema(first).empty_table(), first))

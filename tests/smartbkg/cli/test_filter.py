@@ -143,6 +143,18 @@ def test_a_killed_filter_leaves_no_half_file_and_can_be_run_again(
     assert 0 < len(read_events(kept)) < N_EVENTS
 
 
+def test_a_disk_that_takes_no_more_is_named_by_its_file_and_nothing_is_left(
+    folder: Path, long_events: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept.parquet"
+    command = ["prlimit", "--fsize=200000", sys.executable, "-c", "from smartbkg.cli import main; main()", "filter"]
+    words = [long_events, "--threshold", "0", "--store", folder / "store.db", "-o", kept]
+    done = subprocess.run([*command, *map(str, words)], check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert str(kept) in done.stderr.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_help_ends_with_an_example() -> None:
     result = CliRunner().invoke(main, ["filter", "--help"])
     assert "Example: smartbkg filter mixed.parquet --seed 1 -o kept.parquet" in " ".join(result.stdout.split())
