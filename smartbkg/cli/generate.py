@@ -24,7 +24,10 @@ EPILOG = "Example: smartbkg generate mixed -n 1000 --seed 1 -o mixed.parquet"
 )
 @click.option("--decays", default="pythia", show_default=True, help="Decay table: pythia or belle2.")
 @click.option(
-    "--tau-decays", default="fast", show_default=True, help="fast, or correlated: spins kept, ~100 times slower."
+    "--tau-decays",
+    default="auto",
+    show_default=True,
+    help="fast, correlated (spins kept, 6 ms a tau), or auto: fast for taupair only.",
 )
 @click.option("--exp", type=click.IntRange(min=0), default=0, show_default=True, help="Experiment number.")
 @click.option("--run", type=click.IntRange(min=0), default=0, show_default=True, help="Run number.")

@@ -19,9 +19,11 @@ BLOCK_EVENTS: Final = 500
 MAX_NUMBER: Final = (1 << 31) - 1
 
 DECAY_TABLES: Final = ("pythia", "belle2")
-# Name -> Pythia's TauDecays:mode. The fast one draws tau decays from phase space (and V-A for leptons); the
-# correlated one uses helicity amplitudes with the spins of both taus, some hundred times slower.
+# Name -> Pythia's TauDecays:mode. The fast one draws tau decays from phase space (and V-A for leptons), without rho
+# and a_1 peaks; the correlated one uses helicity amplitudes with the spins of mother and sisters, 6 ms a tau.
 TAU_DECAYS: Final = {"fast": 0, "correlated": 1}
+# Correlated where taus are rare and it costs a factor two at most; fast for tau pairs, where it costs 300.
+AUTO_TAU_DECAYS: Final = "auto"
 
 B_PAIR_TYPES: Final = {"mixed": 511, "charged": 521}
 # Type -> the fermion that the virtual photon decays to.
@@ -40,7 +42,7 @@ class GenerateConfig:
         first_event: number of the first event, from 1. A job of events 1..1000 equals the jobs 1..300 and 301..1000
             put together; cuts at 500 n + 1 make no event twice.
         decays: "pythia", or "belle2" for the table of `smartbkg.generate.belle2_decays`.
-        tau_decays: "fast" or "correlated".
+        tau_decays: "fast", "correlated", or "auto": fast for taupair, correlated for all other types.
     """
 
     event_type: str
@@ -50,14 +52,14 @@ class GenerateConfig:
     run: int = 0
     first_event: int = 1
     decays: str = "pythia"
-    tau_decays: str = "fast"
+    tau_decays: str = AUTO_TAU_DECAYS
 
     def __post_init__(self) -> None:
         event_type_code(self.event_type)
         if self.decays not in DECAY_TABLES:
             raise UnknownName("decay table", self.decays, DECAY_TABLES)
-        if self.tau_decays not in TAU_DECAYS:
-            raise UnknownName("tau decay mode", self.tau_decays, TAU_DECAYS)
+        if self.tau_decays not in {AUTO_TAU_DECAYS, *TAU_DECAYS}:
+            raise UnknownName("tau decay mode", self.tau_decays, [AUTO_TAU_DECAYS, *TAU_DECAYS])
         for name, least in (("n_events", 0), ("exp", 0), ("run", 0), ("first_event", 1)):
             value = getattr(self, name)
             if not least <= value <= MAX_NUMBER:
@@ -68,6 +70,13 @@ class GenerateConfig:
             )
         if not -(1 << 63) <= self.seed < (1 << 64):
             raise GenerationError(f"the seed must fit 64 bits, found {self.seed}")
+
+    @property
+    def tau_mode(self) -> str:
+        """How taus decay: "fast" or "correlated"."""
+        if self.tau_decays != AUTO_TAU_DECAYS:
+            return self.tau_decays
+        return "fast" if self.event_type == "taupair" else "correlated"
 
     @property
     def blocks(self) -> range:
@@ -83,5 +92,5 @@ class GenerateConfig:
         return slice(max(self.first_event - start, 0), min(self.first_event + self.n_events - start, BLOCK_EVENTS))
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as plain values."""
-        return asdict(self)
+        """The settings as plain values, with the tau decays that are used."""
+        return {**asdict(self), "tau_decays": self.tau_mode}

@@ -161,7 +161,7 @@ def _settings(config: GenerateConfig) -> list[str]:
         "ParticleDecays:limitTau0 = on",
         f"ParticleDecays:tau0Max = {MAX_LIFETIME_MM}",
         "ParticleDecays:mixB = off",  # coherent mixing is drawn with the pair
-        f"TauDecays:mode = {TAU_DECAYS[config.tau_decays]}",
+        f"TauDecays:mode = {TAU_DECAYS[config.tau_mode]}",
     ]
     if config.event_type in B_PAIR_TYPES:
         return [*common, "ProcessLevel:all = off"]

@@ -192,13 +192,14 @@ def test_blocks_and_seeds_differ(event_type: str) -> None:
     assert all(len(stable[a] & stable[b]) < 0.05 * len(stable[a]) for a, b in ((0, 1), (0, 2), (1, 2)))
 
 
-def test_the_fast_mode_of_tau_decays_is_the_default_and_correlations_an_option() -> None:
-    modes = {}
-    for name in ("fast", "correlated"):
-        source = PythiaSource(GenerateConfig("taupair", 1, seed=11, tau_decays=name))
-        modes[name] = source.pythia.settings.mode("TauDecays:mode")
-    assert modes == {"fast": 0, "correlated": 1}
-    assert GenerateConfig("taupair", 1, seed=11).tau_decays == "fast"
+@pytest.mark.parametrize(
+    ("event_type", "asked", "used"),
+    [("taupair", "auto", 0), ("taupair", "correlated", 1), ("mixed", "auto", 1), ("mixed", "fast", 0)],
+)
+def test_taus_decay_fast_in_pairs_and_correlated_elsewhere(event_type: str, asked: str, used: int) -> None:
+    config = GenerateConfig(event_type, 1, seed=11, tau_decays=asked)
+    assert PythiaSource(config).pythia.settings.mode("TauDecays:mode") == used
+    assert config.to_json()["tau_decays"] == ["fast", "correlated"][used]
 
 
 def test_an_event_that_lost_a_particle_is_noticed() -> None:
