@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -174,3 +176,45 @@ def test_an_export_without_manifest_is_refused(trained: Path) -> None:
     onnx.save(model, str(trained / "GATGAPgen.onnx"))
     with pytest.raises(ManifestMissing):
         read_trained(trained)
+
+
+PUBLISH_FOR_EVER = """
+import itertools, sys
+from pathlib import Path
+from conditions import TagState
+from conditions.store import open_store
+from smartbkg.publish import PublishConfig, publish_gatgap
+url, folder, begin = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+trainings = sorted(folder.iterdir())
+with open_store(url, user="tester") as store:
+    for i in itertools.count(begin):
+        config = PublishConfig(f"tag_{i}", state=TagState.PUBLISHED)
+        publish_gatgap(trainings[i % len(trainings)], store, config)
+        print(i, flush=True)
+"""
+
+
+def test_a_kill_in_the_middle_publishes_all_or_nothing(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'store' / 'conditions.db'}"
+    for seed in range(1, 9):
+        write_trained(tmp_path / "trainings" / str(seed), seed)
+    begin = 0
+    for n_done in range(1, 6):
+        words = [sys.executable, "-c", PUBLISH_FOR_EVER, url, str(tmp_path / "trainings"), str(begin)]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for _ in range(n_done):
+                begin = int(process.stdout.readline()) + 1
+            process.stdout.read(1)  # the next line begins: the one after it is being published
+            process.kill()
+        with open_store(url) as store:
+            for tag in store.list_tags():
+                assert tag.state is TagState.PUBLISHED
+                assert len(store.list_iovs(tag.name)) == 2
+            assert {f"tag_{i}" for i in range(begin)} <= set(tags(store))
+            report = store.check(repair=True)
+            assert not report.missing
+            assert not report.corrupt
+            begin = len(tags(store))
+    with open_store(url) as store:
+        assert publish_gatgap(tmp_path / "trainings" / "1", store, PUBLISHED).tag.state is TagState.PUBLISHED
