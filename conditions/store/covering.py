@@ -19,7 +19,7 @@ from conditions.iov import IntervalOfValidity, Run
 from conditions.payload import Payload
 from conditions.resolve import IovEntry, Resolved, resolve
 from conditions.store.lookup import path_to
-from conditions.store.queries import payload_from, tag_not_found
+from conditions.store.queries import name_list, payload_from, tag_not_found
 from conditions.store.tables import UtcDateTime
 from conditions.tags import TagState, check_usable
 
@@ -34,7 +34,7 @@ def resolve_runs(
         TagNotUsable: a tag is INVALID, or OPEN and not allowed to be.
     """
     ordered = sorted(set(runs))
-    wanted = None if names is None else sorted(set(names))
+    wanted = None if names is None else name_list(names)
     statement = _statement(connection.dialect.name, wanted is not None)
     values = _parameters(connection.dialect.name, stack, [run.key for run in ordered], wanted)
     rows = connection.execute(statement, values).all()

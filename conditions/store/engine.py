@@ -16,7 +16,7 @@ from typing import Any, Final
 import platformdirs
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from conditions.errors import BadInputError, StoreBusy, StoreError, StoreFull, StoreUnavailable
@@ -95,8 +95,21 @@ def our_errors(url: URL) -> Iterator[None]:
     """Turn what database and driver raise into errors of ours, which name the database."""
     try:
         yield
+    except (DataError, OverflowError, UnicodeEncodeError) as error:
+        text = str(getattr(error, "orig", None) or error).strip()
+        raise BadInputError(f"a name or number that {shown(url)} cannot hold: {text}") from error
     except SQLAlchemyError as error:
         raise _translate(url, error) from error
+
+
+def check_alive(url: URL, connection: Connection) -> None:
+    """Refuse to go on in a transaction that SQLite has ended by itself, as it does when the disk is full.
+
+    What came next would be kept at once, each change alone.
+    """
+    driver: Any = connection.connection.dbapi_connection
+    if connection.dialect.name == "sqlite" and not driver.in_transaction:
+        raise StoreUnavailable(shown(url), "an earlier failure ended the transaction; nothing of it was kept")
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

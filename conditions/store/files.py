@@ -137,8 +137,8 @@ class PayloadFiles:
             sound = False
         if not sound:  # new, or damaged since: the same bytes mend it
             temporary.replace(path)
-        for folder in (path.parent, self.folder):
-            _flush_folder(folder)
+        for folder in (path.parent, self.folder, self.folder.parent):
+            flush_folder(folder)
 
     @contextmanager
     def _locked(self, kind: int, reason: str) -> Iterator[None]:
@@ -158,6 +158,8 @@ class PayloadFiles:
                 time.sleep(LOCK_RETRY_S)
             yield
         finally:
+            # Said aloud: a child that was forked meanwhile has the file open, too, and closing would leave it locked.
+            fcntl.flock(handle, fcntl.LOCK_UN)
             os.close(handle)
 
 
@@ -177,6 +179,15 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
         raise BadSource(source, error.strerror or str(error)) from error
     with stream:
         yield stream
+
+
+def flush_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _read(source: BinaryIO) -> bytes:
@@ -207,12 +218,3 @@ def _try_lock(handle: int, kind: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -85,9 +85,7 @@ def tag_not_found(connection: Connection, name: str) -> TagNotFound:
 
 def tag_history(connection: Connection, name: str) -> list[AuditEntry]:
     """What happened to a tag, also under its earlier names, in order."""
-    tag_id = connection.execute(select(TagRow.id).where(TagRow.name == name)).scalar_one_or_none()
-    if tag_id is None:
-        raise tag_not_found(connection, name)
+    tag_id = _tag_id(connection, name)
     statement = (
         select(
             AuditRow.id, AuditRow.at, AuditRow.who, AuditRow.action, AuditRow.subject, AuditRow.before, AuditRow.after
@@ -139,7 +137,7 @@ def list_payloads(connection: Connection, pattern: str | None, tag: str | None) 
     """Payloads in order of name and revision; only those of a tag when one is named."""
     statement = _payloads().order_by(PayloadNameRow.name, PayloadRow.revision)
     if tag is not None:
-        tag_id = get_tag(connection, tag).id
+        tag_id = _tag_id(connection, tag)
         inside = select(IovRow.payload_id).where(IovRow.tag_id == tag_id)
         statement = statement.where(PayloadRow.id.in_(inside))
     payloads = (_payload(row) for row in connection.execute(statement))
@@ -154,7 +152,7 @@ def list_iovs(
     within: IntervalOfValidity | None,
 ) -> list[IovEntry]:
     """Rows of a tag in order of payload name, first run, revision; filtered in the database."""
-    tag_id = get_tag(connection, tag).id
+    tag_id = _tag_id(connection, tag)
     statement = (
         _entries()
         .where(IovRow.tag_id == tag_id)
@@ -165,7 +163,7 @@ def list_iovs(
     if within is not None:
         statement = statement.where(IovRow.first_key <= within.final_key, IovRow.final_key >= within.first_key)
     if names is not None:
-        statement = statement.where(PayloadNameRow.name.in_(list(names)))
+        statement = statement.where(PayloadNameRow.name.in_(name_list(names)))
     payloads: dict[int, Payload] = {}
     return [_entry(row, tag, payloads) for row in connection.execute(statement)]
 
@@ -201,6 +199,11 @@ def matches(pattern: str | None, name: str) -> bool:
     return pattern is None or re.fullmatch(fnmatch.translate(pattern), name) is not None
 
 
+def name_list(names: Iterable[str]) -> list[str]:
+    """Each name once, in order; one name alone is a list of one."""
+    return [names] if isinstance(names, str) else sorted(set(names))
+
+
 def batches(values: Iterable[T], size: int = MANY) -> Iterator[list[T]]:
     """Lists of at most so many values."""
     iterator = iter(values)
@@ -212,6 +215,14 @@ def payload_from(values: Sequence[Any], name: str) -> Payload:
     """A payload from (id, revision, sha256, md5, size_bytes, metadata, created_at, created_by) and its name."""
     number, revision, sha256, md5, size_bytes, details, created_at, created_by = values
     return Payload(name, revision, sha256, md5, size_bytes, details, created_at, created_by, number)
+
+
+def _tag_id(connection: Connection, name: str) -> int:
+    """The number of a tag; TagNotFound when there is none."""
+    found = connection.execute(select(TagRow.id).where(TagRow.name == name)).scalar_one_or_none()
+    if found is None:
+        raise tag_not_found(connection, name)
+    return found
 
 
 def _tags() -> Select[*tuple[Any, ...]]:

@@ -6,6 +6,7 @@ An embedded SQLite store makes and upgrades itself. A server's schema is changed
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -16,11 +17,13 @@ from sqlalchemy.engine import URL
 
 from conditions.errors import SchemaMismatch, StoreUnavailable
 from conditions.store.engine import database_url, make_engine, our_errors, shown, sqlite_path, writing
+from conditions.store.files import flush_folder
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 HEAD: Final = "0001"  # the newest migration; written down because asking alembic costs 0.2 s at every start
+_NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # file systems where a file has one name only
 _UPGRADE_LOCK: Final = 0x636F6E64  # any number, the same for all upgrades of one PostgreSQL database
 
 
@@ -130,9 +133,13 @@ def _make_sqlite(path: Path) -> None:
             made = Path(folder) / path.name
             _upgrade_in_place(URL.create("sqlite", database=str(made)))
             os.link(made, path)
+            flush_folder(path.parent)
     except FileExistsError:
         return
     except OSError as error:
+        if error.errno in _NO_LINKS:
+            _upgrade_in_place(URL.create("sqlite", database=str(path)))
+            return
         raise StoreUnavailable(path, error.strerror or str(error)) from error
 
 

@@ -28,7 +28,16 @@ from conditions.store import iov_changes, payload_changes, queries, schema, tag_
 from conditions.store.audit import Change
 from conditions.store.check import CheckReport, check_files
 from conditions.store.covering import resolve_runs
-from conditions.store.engine import database_url, make_engine, our_errors, reading, shown, sqlite_path, writing
+from conditions.store.engine import (
+    check_alive,
+    database_url,
+    make_engine,
+    our_errors,
+    reading,
+    shown,
+    sqlite_path,
+    writing,
+)
 from conditions.store.files import PayloadFiles, opened
 from conditions.tags import AuditEntry, Tag, TagState, check_tag_name, parse_state
 
@@ -67,6 +76,7 @@ class _Transaction:
 
     connection: Connection
     held: ExitStack
+    pid: int
     uploading: bool = False
 
 
@@ -286,9 +296,10 @@ class Store:
 
     @property
     def _transaction(self) -> _Transaction | None:
-        """The transaction this thread is in."""
+        """The transaction this thread is in; a parent's, before a fork, is not ours."""
+        self._leave_parents_connections()
         found: _Transaction | None = getattr(self._local, "transaction", None)
-        return found
+        return found if found is not None and found.pid == self._pid else None
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -297,7 +308,6 @@ class Store:
             with our_errors(self._url):
                 yield self._transaction.connection
             return
-        self._leave_parents_connections()
         with our_errors(self._url), self._reader.connect() as connection:
             yield connection
 
@@ -307,14 +317,15 @@ class Store:
         now = datetime.now(UTC)
         outer = self._transaction
         if outer is not None:
+            check_alive(self._url, outer.connection)
             with our_errors(self._url), outer.connection.begin_nested():
                 yield Change(outer.connection, self.user, now)
             return
-        self._leave_parents_connections()
         with ExitStack() as held, our_errors(self._url), self._writer.begin() as connection:
-            self._local.transaction = _Transaction(connection, held)
+            self._local.transaction = _Transaction(connection, held, os.getpid())
             try:
                 yield Change(connection, self.user, now)
+                check_alive(self._url, connection)
             finally:
                 self._local.transaction = None
 
@@ -338,9 +349,8 @@ class Store:
     def _leave_parents_connections(self) -> None:
         """After a fork: connections belong to the parent, this process makes its own."""
         if self._pid != os.getpid():
-            self._engine.dispose(close=False)
             self._pid = os.getpid()
-            self._local = threading.local()
+            self._engine.dispose(close=False)
 
 
 def _files_folder(url: URL, files: str | os.PathLike[str] | None) -> Path | None:

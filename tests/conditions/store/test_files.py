@@ -170,3 +170,21 @@ def test_uploads_go_side_by_side_and_a_check_waits_for_them(files: PayloadFiles)
         pass
     with files.checking():
         pass
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the child calls nothing that another thread holds
+def test_a_child_forked_meanwhile_does_not_keep_the_lock(files: PayloadFiles) -> None:
+    reader, writer = os.pipe()
+    with files.uploading():
+        child = os.fork()
+        if child == 0:  # pragma: no cover - another process
+            os.close(writer)
+            os.read(reader, 1)
+            os._exit(0)
+    try:
+        with files.checking():
+            pass
+    finally:
+        os.close(writer)
+        os.close(reader)
+        os.waitpid(child, 0)

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from conditions.errors import BadInputError, BadText, ConditionsError, StoreUnavailable, TagExists, TagNotFound
+from conditions.errors import (
+    BadInputError,
+    BadText,
+    ConditionsError,
+    NotFoundError,
+    StoreUnavailable,
+    TagExists,
+    TagNotFound,
+)
 from conditions.iov import IntervalOfValidity
 from conditions.store.schema import HEAD
 from conditions.store.session import Store, open_store
@@ -154,6 +162,7 @@ def test_writers_on_one_tag_lose_no_update(store: Store) -> None:
     assert revisions == list(range(1, 41))
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the child calls nothing that another thread holds
 def test_a_child_of_a_fork_has_connections_of_its_own(store: Store) -> None:
     store.create_tag("parent")
     child = os.fork()
@@ -165,6 +174,55 @@ def test_a_child_of_a_fork_has_connections_of_its_own(store: Store) -> None:
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert [tag.name for tag in store.list_tags()] == ["child", "parent"]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the child calls nothing that another thread holds
+def test_a_child_of_a_fork_is_not_in_its_parents_transaction(store: Store) -> None:
+    with store.transaction():
+        store.create_tag("parent")
+        child = os.fork()
+        if child == 0:  # pragma: no cover - another process
+            try:
+                os._exit(len(store.list_tags()))
+            except BaseException:
+                os._exit(99)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert len(store.list_tags()) == 1
+
+
+def test_a_transaction_that_sqlite_ended_is_not_continued(sqlite_url: str, files_dir: Path) -> None:
+    with open_store(sqlite_url, files_dir, user="tester") as store:
+        for go_on in (lambda: store.create_tag("b"), lambda: None):
+            with pytest.raises(StoreUnavailable, match="nothing of it was kept"), store.transaction():
+                store.create_tag("a")
+                transaction = store._transaction
+                assert transaction is not None
+                transaction.connection.exec_driver_sql("ROLLBACK")  # as SQLite does when the disk is full
+                go_on()
+        assert store.list_tags() == []
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
+def test_names_no_database_can_hold_are_no_accident(store: Store, name: str) -> None:
+    for ask in (store.get_tag, store.get_payload, lambda name: store.resolve(name, ALWAYS.first)):
+        with pytest.raises((BadInputError, NotFoundError)):
+            ask(name)
+
+
+def test_numbers_no_database_can_hold_are_no_accident(store: Store) -> None:
+    store.create_tag("mc16")
+    for ask in (lambda: store.delete_iov("mc16", 10**30), lambda: store.get_payload("gat", 10**30)):
+        with pytest.raises((BadInputError, NotFoundError)):
+            ask()
+    assert len(store.list_tags()) == 1
+
+
+def test_one_name_alone_is_a_list_of_one(store: Store) -> None:
+    store.create_tag("mc16")
+    store.upload("gat", io.BytesIO(b"1"))
+    entry = store.add_iov("mc16", "gat", 1, ALWAYS)
+    assert store.list_iovs("mc16", names="gat") == [entry]
+    assert list(store.resolve("mc16", ALWAYS.first, "gat", allow_open=True)) == ["gat"]
 
 
 def test_every_refusal_is_of_one_family(store: Store) -> None:
