@@ -55,8 +55,8 @@ make_venv() {
     fi
     say "installing smartbkg[$extras] and what it needs into .venv (some minutes the first time)"
     # torch first and alone: asked for by its exact version, pip takes the build that fits this project.
-    .venv/bin/python -m pip install -q --disable-pip-version-check "$(grep '^torch==' tools/constraints.txt)"
-    .venv/bin/python -m pip install -q --disable-pip-version-check -c tools/constraints.txt -e ".[$extras]"
+    .venv/bin/python -m pip install -q --disable-pip-version-check "$(grep '^torch==' tools/constraints.txt)" >&2
+    .venv/bin/python -m pip install -q --disable-pip-version-check -c tools/constraints.txt -e ".[$extras]" >&2
     touch "$stamp"
 }
 
