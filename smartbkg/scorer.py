@@ -19,8 +19,9 @@ from smartbkg.errors import BadScore, ManifestMissing, MissingExtra, ModelMismat
 from smartbkg.features import Features, FeatureSpec
 from smartbkg.manifest import METADATA_PROPERTY, Manifest
 
-# Particles of one call: some 64 mixed events. Larger calls leave the processor's cache and are slower.
-MAX_PARTICLES = 3000
+# Particles of one call: some 17 mixed events. Larger calls leave the processor's cache and are slower, smaller ones pay
+# for the number of operations: 0.107 ms an event with 700, 0.113 with 350, 0.131 with 3000.
+MAX_PARTICLES = 700
 MAX_EVENTS = 1024
 INPUTS = {"x": "tensor(float)", "token": "tensor(int64)", "mother": "tensor(int64)", "event": "tensor(int64)",
           "n_events": "tensor(int64)"}  # fmt: skip

@@ -23,14 +23,14 @@ from torch import Tensor, nn
 
 from smartbkg.atomic import write_atomically
 from smartbkg.draws import block_seed
-from smartbkg.errors import TrainingError
+from smartbkg.errors import TrainingError, UnknownName
 from smartbkg.features import GATGAP_SPEC, Features
 from smartbkg.models.checkpoint import load_plain
 from smartbkg.models.gat import GATGAP_CONFIG, Gat, GatConfig
 from smartbkg.models.scoring import network_logits
 from smartbkg.training.augment import augment
 from smartbkg.training.data import TrainingSet, balanced_batches
-from smartbkg.training.loss import make_loss
+from smartbkg.training.loss import LOSSES, make_loss
 from smartbkg.training.metrics import REFERENCE_TIMES, ReferenceTimes, auc
 
 SCHEDULES = ("plateau", "cosine")
@@ -75,6 +75,12 @@ class TrainingConfig:
     retention: float | None = None
     times: ReferenceTimes = REFERENCE_TIMES
     threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise UnknownName("loss", self.loss, LOSSES)
+        if self.schedule not in SCHEDULES:
+            raise UnknownName("schedule", self.schedule, SCHEDULES)
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,7 @@ def test_a_score_that_is_no_number_is_refused(kind: int, tmp_path: Path) -> None
     scorer, features = open_scorer(write_model(tmp_path, random_network(SMALL_CONFIG))[kind]), build(decay_trees(2))
     x = features.x.copy()
     x[0, 0] = np.nan
-    with pytest.raises(BadScore, match="NaN for 1 of 2 events"):
+    with pytest.raises(BadScore, match=r"NaN for [12] of 2 events"):
         scorer.score(Features(x, features.token, features.mother, features.offsets))
 
 

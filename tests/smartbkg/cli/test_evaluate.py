@@ -1,0 +1,125 @@
+"""`smartbkg evaluate`: figures of a trained file on labelled events."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+
+from smartbkg.cli import main
+from smartbkg.events import read_events
+from smartbkg.features import build
+from smartbkg.parquet import TableWriter
+from smartbkg.scorer import open_scorer
+from smartbkg.training import metrics
+from support.networks import SMALL_CONFIG, random_network, write_model
+from support.training import SKIM, ToySample, write_toy_sample
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> ToySample:
+    return write_toy_sample(tmp_path_factory.mktemp("toy"), n_events=200, kaons=2)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("model"), random_network(SMALL_CONFIG))[1]
+
+
+def evaluate(model: Path, toy: ToySample, *more: str) -> Result:
+    options = ["evaluate", str(model), str(toy.events), "--labels", str(toy.labels), "--skim", SKIM]
+    return CliRunner().invoke(main, [*options, *more])
+
+
+def passed_of(toy: ToySample) -> np.ndarray:  # type: ignore[type-arg]
+    return np.asarray(pq.read_table(toy.labels)[SKIM].to_numpy())
+
+
+def write_kept(path: Path, toy: ToySample, model: Path) -> Path:
+    """What filtering, simulating and skimming leaves: kept events with their weights."""
+    p = open_scorer(model).score(build(read_events(toy.events)))
+    keep = np.random.default_rng(1).random(len(p)) < p
+    table = pq.read_table(toy.labels).filter(pa.array(keep))
+    pq.write_table(table.append_column("weight", pa.array(1 / p[keep])), path)
+    return path
+
+
+def test_figures_are_those_of_the_definitions(model: Path, toy: ToySample) -> None:
+    result = evaluate(model, toy, "--json")
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.stdout)
+    p, passed = open_scorer(model).score(build(read_events(toy.events))), passed_of(toy)
+    assert figures["auc"] == metrics.auc(p, passed)
+    assert figures["retention"] == passed.mean()
+    assert figures["reference"]["speed_up"] == pytest.approx(metrics.speed_up(p, passed, passed.mean()))
+    assert figures["effective_fraction"] == pytest.approx(metrics.effective_fraction(p, passed))
+    assert figures["kept_fraction"] == pytest.approx(p.mean())
+    assert sum(figures["calibration"]["n_events"]) == 200
+    assert (figures["roc"]["true_rate"][0], figures["roc"]["true_rate"][-1]) == (0.0, 1.0)
+    assert "measured" not in figures  # the labels carry no times
+
+
+def test_a_table_for_people(model: Path, toy: ToySample) -> None:
+    result = evaluate(model, toy)
+    assert result.exit_code == 0, result.output
+    for name in ("AUC", "speed-up", "threshold speed-up", "effective-sample fraction", "retention", "kept fraction"):
+        assert name in result.stdout
+
+
+def test_measured_times_are_used_where_the_files_carry_them(model: Path, toy: ToySample, tmp_path: Path) -> None:
+    table = pq.read_table(toy.labels)
+    with TableWriter(tmp_path / "l", table.schema, {"times_ms": {"simulate": 90.0, "skim": 5.0}}) as writer:
+        writer.write_table(table)
+    figures = json.loads(evaluate(model, ToySample(toy.events, tmp_path / "l"), "--json").stdout)
+    times = figures["measured"]["times_ms"]
+    assert (times["generate"], times["simulate"]) == (0.05, 95.0)
+    assert 0 < times["network"] < 50
+
+
+def test_a_report_has_a_page_and_the_figures(model: Path, toy: ToySample, tmp_path: Path) -> None:
+    kept = write_kept(tmp_path / "kept.parquet", toy, model)
+    result = evaluate(model, toy, "--kept", str(kept), "--report", str(tmp_path / "report"))
+    assert result.exit_code == 0, result.output
+    assert "largest pull" in result.stdout
+    figures = json.loads((tmp_path / "report" / "evaluation.json").read_text())
+    assert [o["name"] for o in figures["comparison"]["observables"]] == ["n_tracks"]
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert page.count("<svg") == 3
+    assert f"Filter for {SKIM}" in page
+
+
+def test_kept_events_without_weights_are_refused(model: Path, toy: ToySample) -> None:
+    result = evaluate(model, toy, "--kept", str(toy.labels))
+    assert result.exit_code == 1
+    assert "lacks weight" in result.stderr
+
+
+def test_labels_of_more_than_the_events_cannot_be_compared(model: Path, toy: ToySample, tmp_path: Path) -> None:
+    kept = write_kept(tmp_path / "kept.parquet", toy, model)
+    rows = pq.read_table(toy.labels)
+    extra = rows.set_column(rows.schema.get_field_index("run"), "run", pa.array(np.full(len(rows), 77, np.int32)))
+    pq.write_table(extra, tmp_path / "more.parquet")
+    result = evaluate(model, toy, "--labels", str(tmp_path / "more.parquet"), "--kept", str(kept))
+    assert result.exit_code == 1
+    assert "a comparison needs labels of just these events" in result.stderr
+
+
+def test_events_without_labels_are_refused_by_name(model: Path, toy: ToySample, tmp_path: Path) -> None:
+    pq.write_table(pq.read_table(toy.labels)[:199], tmp_path / "l")
+    result = evaluate(model, ToySample(toy.events, tmp_path / "l"))
+    assert result.exit_code == 1
+    assert "1 of 200 events have no label, the first is event 200 of run 0,1" in result.stderr
+
+
+@pytest.mark.parametrize(("content", "code"), [(None, 3), (b"no model", 1)])
+def test_a_file_that_is_no_model_is_refused(content: bytes | None, code: int, toy: ToySample, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "m.onnx").write_bytes(content)
+    result = evaluate(tmp_path / "m.onnx", toy)
+    assert result.exit_code == code
+    assert "m.onnx" in result.stderr

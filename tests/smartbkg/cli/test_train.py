@@ -1,0 +1,89 @@
+"""`smartbkg train gatgap`: options to files, talk on stderr, data on stdout."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from smartbkg.cli import main
+from smartbkg.scorer import open_scorer
+from support.training import SKIM, ToySample, write_toy_sample
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> ToySample:
+    return write_toy_sample(tmp_path_factory.mktemp("toy"), n_events=150, kaons=2)
+
+
+def train(toy: ToySample, folder: Path, *more: str, skim: str = SKIM) -> Result:
+    options = ["train", "gatgap", str(toy.events), "--labels", str(toy.labels), "--skim", skim, "-o", str(folder)]
+    return CliRunner().invoke(main, [*options, *more])
+
+
+def test_train_writes_its_files_and_says_what_came_out(toy: ToySample, tmp_path: Path) -> None:
+    result = train(toy, tmp_path / "out", "--epochs", "2")
+    assert result.exit_code == 0, result.output
+    lines = result.stderr.splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
+    assert "AUC" in result.stdout
+    assert {p.name for p in (tmp_path / "out").iterdir()} >= {
+        "GATGAPgen.pth",
+        "GATGAPgen.onnx",
+        "metrics.json",
+        "training.csv",
+    }
+
+
+def test_options_reach_the_training(toy: ToySample, tmp_path: Path) -> None:
+    options = ["--epochs", "1", "--loss", "speedup", "--schedule", "cosine", "--batch-size", "16", "--no-augment"]
+    options += ["--retention", "0.04", "--seed", "9", "--threads", "1", "--learning-rate", "0.002", "--json"]
+    result = train(toy, tmp_path / "out", *options)
+    assert result.exit_code == 0, result.output
+    metrics = json.loads(result.stdout)
+    config = metrics["config"]
+    assert (config["loss"], config["schedule"], config["batch_size"], config["augment"]) == (
+        "speedup",
+        "cosine",
+        16,
+        False,
+    )
+    assert (config["seed"], config["learning_rate"], metrics["retention"]) == (9, 0.002, 0.04)
+    assert open_scorer(tmp_path / "out" / "GATGAPgen.onnx").manifest.skim == SKIM
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "said"),
+    [
+        (("--loss", "hinge"), 3, "unknown loss 'hinge'"),
+        (("--schedule", "stairs"), 3, "unknown schedule 'stairs'"),
+        (("--epochs", "0"), 2, "--epochs"),
+        (("--start-from", "none.pth"), 3, "no file none.pth"),
+    ],
+)
+def test_wrong_options_are_refused(more: tuple[str, ...], code: int, said: str, toy: ToySample, tmp_path: Path) -> None:
+    result = train(toy, tmp_path / "out", *more)
+    assert (result.exit_code, said in result.stderr) == (code, True), result.output
+
+
+def test_an_unknown_skim_is_refused_with_those_that_are_there(toy: ToySample, tmp_path: Path) -> None:
+    result = train(toy, tmp_path / "out", skim="feiHadronic")
+    assert result.exit_code == 1
+    assert "lacks feiHadronic; it has toySkim" in result.stderr
+
+
+def test_missing_events_are_not_found(toy: ToySample, tmp_path: Path) -> None:
+    result = train(ToySample(tmp_path / "none.parquet", toy.labels), tmp_path / "out")
+    assert result.exit_code == 3
+    assert "none.parquet" in result.stderr
+
+
+def test_an_unfinished_training_is_not_overwritten(toy: ToySample, tmp_path: Path) -> None:
+    assert train(toy, tmp_path / "out", "--epochs", "1").exit_code == 0
+    (tmp_path / "out" / "metrics.json").unlink()  # as if it had been killed at the end
+    result = train(toy, tmp_path / "out", "--epochs", "1")
+    assert result.exit_code == 1
+    assert "unfinished training" in result.stderr
+    assert train(toy, tmp_path / "out", "--epochs", "1", "--resume").exit_code == 0
