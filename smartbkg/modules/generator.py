@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from smartbkg import __version__
 from smartbkg.errors import FrameworkError
-from smartbkg.events import EventBatch, event_type_code
+from smartbkg.events import EventBatch
 from smartbkg.framework.module import Module, Source
 from smartbkg.framework.path import Path
 from smartbkg.framework.store import MC_PARTICLES, Store
+from smartbkg.generate import GenerateConfig, generate
+from smartbkg.generate.config import MAX_NUMBER
 
 
 def add_generator(path: Path, finalstate: str, n_events: int | None = None, **settings: Any) -> Module:
@@ -73,19 +76,17 @@ class EventGenerator(Module):
     Args:
         finalstate: the event type.
         seed: of the generator; the job's when left out.
-        decays: "pythia", or "belle2" for the experiment's own decay table.
-        tau_decays: "fast", or "correlated" with the spins of both taus.
+        settings: `decays` and `tau_decays`, as in `smartbkg.generate.GenerateConfig`.
     """
 
-    def __init__(
-        self, finalstate: str, seed: int | None = None, decays: str = "pythia", tau_decays: str = "fast"
-    ) -> None:
-        self.code = event_type_code(finalstate)
-        self.finalstate, self.seed, self.decays, self.tau_decays = finalstate, seed, decays, tau_decays
+    def __init__(self, finalstate: str, seed: int | None = None, **settings: Any) -> None:
+        # The settings are checked here; the numbers of events come from the store.
+        self.config = GenerateConfig(finalstate, n_events=0, seed=0 if seed is None else seed, **settings)
+        self.seed = seed
 
     def initialize(self) -> None:
         """Settle the seed."""
-        self._seed = self.job.seed_or(self.seed)
+        self.config = replace(self.config, seed=self.job.seed_or(self.seed))
         self._ready = EventBatch.empty()
 
     def beginRun(self) -> None:
@@ -116,32 +117,19 @@ class EventGenerator(Module):
 
     def terminate(self) -> None:
         """Say in the files what was done."""
-        config = {"event_type": self.finalstate, "decays": self.decays, "tau_decays": self.tau_decays}
+        config = self.config.to_json()
         self.job.add_step(
             "generate",
             self.statistics.ms_per_event,
             generator="Pythia 8",
-            config={**config, "seed": self._seed},
+            config={name: config[name] for name in ("event_type", "seed", "decays", "tau_decays")},
             versions={"smartbkg": __version__},
         )
 
     def _generate(self, first_event: int) -> Iterator[EventBatch]:
         """All events of the run from a number on; blocks are made when they are asked for."""
-        from smartbkg.generate import GenerateConfig, generate
-        from smartbkg.generate.config import MAX_NUMBER
-
-        return generate(
-            GenerateConfig(
-                event_type=self.finalstate,
-                n_events=MAX_NUMBER - first_event + 1,
-                seed=self._seed,
-                exp=self.exp,
-                run=self.run,
-                first_event=first_event,
-                decays=self.decays,
-                tau_decays=self.tau_decays,
-            )
-        )
+        n_events = MAX_NUMBER - first_event + 1
+        return generate(replace(self.config, n_events=n_events, exp=self.exp, run=self.run, first_event=first_event))
 
 
 def _numbered(exp: int, run: int, events: np.ndarray[Any, np.dtype[np.int64]]) -> EventBatch:
