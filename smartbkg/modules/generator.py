@@ -93,9 +93,6 @@ class EventGenerator(Module):
         """Begin the run's events anew, at the first number that is asked for."""
         self._blocks: Iterator[EventBatch] | None = None
 
-    def declare(self, store: Store) -> None:
-        """Nothing to learn: the numbers came with particles, none of them."""
-
     def event_batch(self, store: Store) -> None:
         """Take the next events of the run.
 
