@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from conditions.store.schema import upgrade
 from conditions.store.session import Store, open_store
 from support.postgres import create_database, drop_database, session_cluster, session_template
