@@ -6,10 +6,10 @@ with conditions.open(stack="mc16") as client:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from conditions.client import Client
+from conditions.client.stack import stack_in_force
 from conditions.errors import (
     BadInputError,
     ConditionsError,
@@ -59,12 +59,10 @@ def open(  # noqa: A001 - read as conditions.open
 
     Args:
         where: database URL or path of a store; None means `CONDITIONS_URL`, else the user's own store.
-        stack: names of tags, the first one wins; None means `CONDITIONS_STACK`, else `BELLE2_CONDB_GLOBALTAG`.
+        stack: names of tags, the first one wins; None means `CONDITIONS_TAGS`, else `BELLE2_CONDB_GLOBALTAG`.
         user: on whose behalf; None means the user of this process.
         allow_open: whether tags that can still change may be used.
     """
     from conditions.store import open_store  # loads sqlalchemy, which a remote source would not need
 
-    if stack is None:
-        stack = os.environ.get("CONDITIONS_STACK", os.environ.get("BELLE2_CONDB_GLOBALTAG", "")).split()
-    return Client(open_store(where, user=user), stack, allow_open=allow_open)
+    return Client(open_store(where, user=user), stack_in_force() if stack is None else stack, allow_open=allow_open)

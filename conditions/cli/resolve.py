@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from conditions.cli.options import Settings, Verb, as_run
 from conditions.cli.output import echo_records
 from conditions.cli.records import resolved_record
+from conditions.client.stack import STACK_VARIABLES, stack_in_force
 from conditions.iov import Run
 from conditions.resolve import require
 
-STACK_VARIABLES = ("CONDITIONS_TAGS", "BELLE2_CONDB_GLOBALTAG")  # ours first; both hold names between spaces
 COLUMNS = ("run", "name", "revision", "tag", "iov", "sha256")
 
 
@@ -39,7 +37,7 @@ def resolve(
     revision. A named payload that no tag has for one of the runs is an error (exit code 3). Without --tag the stack
     comes from CONDITIONS_TAGS or BELLE2_CONDB_GLOBALTAG.
     """
-    stack = tags or _stack_from_environment()
+    stack = tags or stack_in_force()
     if not stack:
         raise click.UsageError(f"no tag to look in: give --tag or set {' or '.join(STACK_VARIABLES)}")
     with settings.open() as store:
@@ -48,10 +46,3 @@ def resolve(
         require(found[run], names, run, stack)
     records = [resolved_record(run, name, one) for run in runs for name, one in found[run].items()]
     echo_records(records, COLUMNS, as_json=settings.as_json)
-
-
-def _stack_from_environment() -> tuple[str, ...]:
-    for variable in STACK_VARIABLES:
-        if tags := os.environ.get(variable, "").split():
-            return tuple(tags)
-    return ()

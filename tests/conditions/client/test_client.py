@@ -76,6 +76,6 @@ def test_a_client_is_opened_from_a_place_or_the_environment(
     with conditions.open() as client:
         assert client.stack == ("mc16", "online")
         assert client.get("gat", Run(8, 0)).tag == "online"
-    monkeypatch.setenv("CONDITIONS_STACK", "online")
+    monkeypatch.setenv("CONDITIONS_TAGS", "online")
     with conditions.open() as client:
         assert client.stack == ("online",)

@@ -30,7 +30,7 @@ IOV = IntervalOfValidity.always()
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """An embedded store that is the default one of this test."""
-    for name in ("CONDITIONS_STACK", "BELLE2_CONDB_GLOBALTAG", "CONDITIONS_FILES"):
+    for name in ("CONDITIONS_TAGS", "BELLE2_CONDB_GLOBALTAG", "CONDITIONS_FILES"):
         monkeypatch.delenv(name, raising=False)
     url = f"sqlite:///{tmp_path / 'store' / 'conditions.db'}"
     monkeypatch.setenv("CONDITIONS_URL", url)
