@@ -18,7 +18,9 @@
     │   ├── TagExists
     │   ├── TransitionRefused      a state that cannot follow the present one
     │   ├── ChangeRefused          the tag's state forbids the change
-    │   └── TagNotUsable           an INVALID tag, or an OPEN one nobody asked for
+    │   ├── TagNotUsable           an INVALID tag, or an OPEN one nobody asked for
+    │   ├── NotConfirmed           a step that cannot be taken back, and the tag's name was not given again
+    │   └── NotSaved               a download's place that is taken or cannot be written
     ├── PayloadFileError           the bytes are not what the payload says
     │   ├── PayloadCorrupt
     │   └── PayloadLost
@@ -34,10 +36,15 @@ A message says what was asked, what was found, and what is near; the same facts 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 class ConditionsError(Exception):
     """Base of everything this package raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The message and the attributes, so that an error comes back whole from another process."""
+        return _restored, (type(self), self.args, self.__dict__)
 
 
 class BadInputError(ConditionsError, ValueError):
@@ -180,6 +187,23 @@ class TagNotUsable(RefusedError):
         super().__init__(f"tag {tag!r} is {state}: {advice}")
 
 
+class NotConfirmed(RefusedError):
+    """A step that cannot be taken back, and the tag's name was not given again."""
+
+    def __init__(self, tag: str, step: str, answer: str | None) -> None:
+        self.tag, self.step, self.answer = tag, step, answer
+        given = "nothing was given" if answer is None else f"{answer!r} was given"
+        super().__init__(f"tag {tag!r} is not {step}: asked for its name again, {given}; try --confirm {tag}")
+
+
+class NotSaved(RefusedError):
+    """A download's place that is taken or cannot be written."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path} is not written: {reason}")
+
+
 class PayloadFileError(ConditionsError):
     """The bytes of a payload are not what the payload says."""
 
@@ -239,6 +263,13 @@ class SchemaMismatch(StoreError):
         self.url, self.found, self.wanted, self.advice = url, found, wanted, advice
         what = "has no schema" if found is None else f"has schema {found}"
         super().__init__(f"{url} {what}, this program needs {wanted}: {advice}")
+
+
+def _restored(kind: type[ConditionsError], args: tuple[Any, ...], state: dict[str, Any]) -> ConditionsError:
+    """An error from its parts, without saying its message again."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 def _near(names: Iterable[str]) -> str:

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 import click
 
-from conditions.errors import RefusedError
+from conditions.errors import NotConfirmed
 
 confirm_option = click.option(
     "--confirm", metavar="NAME", help="The tag's name again, instead of typing it when asked."
 )
-
-
-class NotConfirmed(RefusedError):
-    """The name given again is not the tag's name, so nothing was done."""
-
-    def __init__(self, name: str, step: str, answer: str | None) -> None:
-        given = "nothing was given" if answer is None else f"{answer!r} was given"
-        super().__init__(f"tag {name!r} is not {step}: asked for its name again, {given}; try --confirm {name}")
-        self.name = name
-        self.answer = answer
 
 
 def confirm_name(name: str, step: str, answer: str | None) -> None:

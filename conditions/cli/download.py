@@ -8,19 +8,11 @@ import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
-from conditions.errors import PayloadCorrupt, RefusedError
+from conditions.errors import NotSaved, PayloadCorrupt
 from conditions.payload import Payload
 
 TAKEN = "it is there already; choose another place with -o, or replace it with --force"
 CHUNK_BYTES = 1024 * 1024
-
-
-class NotSaved(RefusedError):
-    """The file could not be written where it was wanted."""
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path} is not written: {reason}")
-        self.path, self.reason = path, reason
 
 
 def save_copy(payload: Payload, source: Path, target: Path, *, force: bool) -> None:

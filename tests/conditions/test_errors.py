@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import re
 
 from conditions import errors
@@ -34,3 +35,14 @@ def test_several_missing_payloads_are_named_together() -> None:
 
 def test_bad_input_is_a_value_error_too() -> None:
     assert issubclass(errors.BadInputError, ValueError)
+
+
+def test_an_error_comes_back_whole_from_another_process() -> None:
+    for error in (
+        errors.TagExists("mc16"),
+        errors.BadInterval((1, 2), "no"),
+        errors.PayloadCorrupt("gat", 2, "/there", "has 3 bytes"),
+        errors.NoPayloadForRun(["gat", "cnn"], "7:120", ["mc16"]),
+    ):
+        back = pickle.loads(pickle.dumps(error))
+        assert (type(back), str(back), vars(back)) == (type(error), str(error), vars(error))
