@@ -3,9 +3,9 @@
 For every observable: Σ weights per bin against the unfiltered histogram, variance Σ w²; pulls, χ², the
 Kolmogorov–Smirnov distance and the Kullback–Leibler divergence of the two.
 
-When the kept events are the same events as in the unfiltered sample, most of Σ w² is common to both sides and the
-pull above is milder than it looks. The sampling alone has the variance Σ w(w - 1) (the unbiased estimate of
-Σ (1 - p)/p over all passing events), which gives the `paired_pulls`.
+The kept events are some of the events of the unfiltered sample, so part of Σ w² is common to both sides and the pull
+above is milder than it looks; and where few events are kept, Σ w² does not even know what was lost. The sampling
+alone has the variance Σ (1 - p)/p over all passing events, which gives the `paired_pulls`.
 
 Letters: `V` values, `K` bins.
 """
@@ -99,11 +99,14 @@ class Comparison:
         }
 
 
-def compare(truth: Mapping[str, NDArray[Any]], kept: Mapping[str, NDArray[Any]], weight: Floats) -> Comparison:
+def compare(
+    truth: Mapping[str, NDArray[Any]], probability: Floats, kept: Mapping[str, NDArray[Any]], weight: Floats
+) -> Comparison:
     """Compare the observables that both samples have.
 
     Args:
         truth: observable -> (V,) values of all passing events.
+        probability: (V,) with which the sampling kept each of them.
         kept: the same observables of the passing events that were kept.
         weight: their weights.
 
@@ -117,22 +120,32 @@ def compare(truth: Mapping[str, NDArray[Any]], kept: Mapping[str, NDArray[Any]],
             f"nothing to compare: {n_truth} passing events without and {len(weight)} with the filter, "
             f"{len(names)} observables in common"
         )
-    observables = tuple(compare_observable(name, truth[name], kept[name], weight) for name in names)
+    observables = tuple(compare_observable(name, (truth[name], probability), (kept[name], weight)) for name in names)
     return Comparison(n_truth, len(weight), float(np.sum(weight)), observables)
 
 
 def compare_observable(
-    name: str, truth: NDArray[Any], kept: NDArray[Any], weight: Floats, bins: int | None = None
+    name: str,
+    all_passing: tuple[NDArray[Any], Floats],
+    kept_passing: tuple[NDArray[Any], Floats],
+    bins: int | None = None,
 ) -> ObservableComparison:
-    """One observable in bins that hold equal numbers of unfiltered events; values that are not finite stay out."""
-    truth, finite = truth[np.isfinite(truth)].astype(np.float64), np.isfinite(kept)
-    kept, weight = kept[finite].astype(np.float64), weight[finite].astype(np.float64)
+    """One observable in bins that hold about equal numbers of unfiltered events.
+
+    Args:
+        name: of the observable.
+        all_passing: values and probabilities, (V,) each.
+        kept_passing: values and weights of the kept ones. Values that are not finite stay out on both sides.
+        bins: at most; None for as many as the events allow.
+    """
+    truth, probability = _finite(*all_passing)
+    kept, weight = _finite(*kept_passing)
     edges = bin_edges(truth, kept, bins or min(MAX_BINS, max(1, len(truth) // EVENTS_PER_BIN)))
     edges = merge_poor_bins(edges, kept, weight)
     true_counts = np.histogram(truth, edges)[0].astype(np.float64)
     weighted = np.histogram(kept, edges, weights=weight)[0]
     variance = np.histogram(kept, edges, weights=weight**2)[0]
-    paired_variance = np.histogram(kept, edges, weights=weight * (weight - 1))[0]
+    paired_variance = np.histogram(truth, edges, weights=1 / probability - 1)[0]
     enough = (weighted**2 >= MIN_EFFECTIVE * variance) & (weighted > 0)
     pulls = _pulls(weighted - true_counts, variance, enough)
     return ObservableComparison(
@@ -205,6 +218,11 @@ def kl_divergence(truth: Floats, weighted: Floats) -> float:
         return float("nan")
     t, w = truth[both] / truth[both].sum(), weighted[both] / weighted[both].sum()
     return float((t * np.log(t / w)).sum())
+
+
+def _finite(values: NDArray[Any], of_each: Floats) -> tuple[Floats, Floats]:
+    finite = np.isfinite(values)
+    return values[finite].astype(np.float64), of_each[finite].astype(np.float64)
 
 
 def _pulls(difference: Floats, variance: Floats, enough: NDArray[np.bool_]) -> Floats:

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from smartbkg.atomic import write_atomically
 from smartbkg.draws import block_seed, uniform
-from smartbkg.errors import ColumnsMissing, EventDataError, TrainingError
+from smartbkg.errors import ColumnsMissing, TrainingError
 from smartbkg.events import EventBatch, read_batches
 from smartbkg.features import GATGAP_SPEC, Features, FeatureSpec, build
+from smartbkg.matching import NOT_FOUND, EventIndex, EventKeys, event_name
 from smartbkg.parquet import read_schema, read_tables
 
 # x as the network reads it; tokens and mothers small, since a training set may have 10^8 particles.
@@ -30,15 +31,17 @@ _EVENT_FILES = {"counts": np.int64, "passed": np.bool_, "exp": np.int32, "run": 
 _INDEX = "index.json"
 _KEYS = ("exp", "run", "event")
 
-EventKeys = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]
 
-
-@dataclass(frozen=True)
 class Labels:
-    """Which events pass a skim, found by (exp, run, event)."""
+    """Which events pass a skim, found by (exp, run, event).
 
-    keys: EventKeys
-    passed: NDArray[np.bool_]
+    Raises:
+        EventTwice: an event with two labels.
+    """
+
+    def __init__(self, keys: EventKeys, passed: NDArray[np.bool_]) -> None:
+        self.keys, self.passed = keys, passed
+        self._index = EventIndex(keys, "labelled")
 
     def of(self, keys: EventKeys) -> NDArray[np.bool_]:
         """(B,) labels of these events.
@@ -46,18 +49,14 @@ class Labels:
         Raises:
             TrainingError: an event without a label.
         """
-        codes = _codes([self.keys, keys])
-        known, asked = codes[: len(self.passed)], codes[len(self.passed) :]
-        order = np.argsort(known, kind="stable")
-        place = np.minimum(np.searchsorted(known[order], asked), max(len(known) - 1, 0))
-        found = known[order][place] == asked if len(known) else np.zeros(len(asked), dtype=bool)
-        if not found.all():
-            first = int(np.flatnonzero(~found)[0])
+        rows = self._index.rows_of(keys)
+        missing = np.flatnonzero(rows == NOT_FOUND)
+        if len(missing):
             raise TrainingError(
-                f"{int((~found).sum())} of {len(found)} events have no label, the first is {_said(keys, first)}: "
+                f"{len(missing)} of {len(rows)} events have no label, the first is {event_name(keys, missing[0])}: "
                 f"label the same event files that are trained on"
             )
-        return self.passed[order][place]
+        return self.passed[rows]
 
 
 def read_labels(paths: Iterable[Path | str], skim: str) -> Labels:
@@ -65,7 +64,8 @@ def read_labels(paths: Iterable[Path | str], skim: str) -> Labels:
 
     Raises:
         ColumnsMissing: a file without the keys or the skim's column; it names the columns that are there.
-        TrainingError: an event twice, or a column that is no yes or no.
+        EventTwice: an event with two labels.
+        TrainingError: a column that is no yes or no.
     """
     tables = []
     for path in paths:
@@ -83,7 +83,6 @@ def read_labels(paths: Iterable[Path | str], skim: str) -> Labels:
         raise TrainingError(f"some labels for {skim} have missing values in {', '.join((*_KEYS, skim))}")
     exp, run, event, passed = (table[name].to_numpy() for name in (*_KEYS, skim))
     keys = (exp.astype(np.int32), run.astype(np.int32), event.astype(np.int64))
-    _check_unique(keys, "labelled")
     return Labels(keys, passed.astype(np.bool_))
 
 
@@ -126,7 +125,8 @@ def prepare(
         progress: told the number of events done.
 
     Raises:
-        TrainingError: an event without a label, an event twice, or no event at all.
+        TrainingError: an event without a label, or no event at all.
+        EventTwice: an event in two files.
         EventDataError: as the files' readers.
     """
     sources = {"events": _identity(events), "labels": _identity(labels), "skim": skim, "spec": GATGAP_SPEC.digest}
@@ -138,7 +138,7 @@ def prepare(
         # The index comes last: a folder without one is half done and is built again.
         write_atomically(folder / _INDEX, json.dumps({"sources": sources, "digest": digest}).encode())
     opened = _open(folder, _index(folder)["digest"])
-    _check_unique(opened.keys, "given")
+    EventIndex(opened.keys)  # refuses events that are there twice
     return opened
 
 
@@ -216,28 +216,3 @@ def _identity(paths: Sequence[Path | str]) -> list[list[str | int]]:
         state = path.stat()
         found.append([str(path.resolve()), state.st_size, state.st_mtime_ns])
     return found
-
-
-def _check_unique(keys: EventKeys, what: str) -> None:
-    codes = _codes([keys])
-    order = np.argsort(codes, kind="stable")
-    twice = np.flatnonzero(np.diff(codes[order]) == 0)
-    if len(twice):
-        name = _said(keys, int(order[twice[0]]))
-        raise TrainingError(f"{len(twice)} events are {what} more than once, the first is {name}: a file twice?")
-
-
-def _codes(many: Sequence[EventKeys]) -> NDArray[np.int64]:
-    """One number for each (exp, run, event), equal where the three are equal."""
-    exp, run, event = (np.concatenate([keys[i] for keys in many]).astype(np.int64) for i in range(3))
-    if not len(event):
-        return event
-    _, run_number = np.unique((exp << 32) | run, return_inverse=True)
-    span = int(event.max()) - int(event.min()) + 1
-    if span * (int(run_number.max()) + 1) >= 1 << 63:
-        raise EventDataError(f"event numbers from {event.min()} to {event.max()} in so many runs cannot be matched")
-    return np.asarray(run_number.astype(np.int64) * span + (event - event.min()))
-
-
-def _said(keys: EventKeys, row: int) -> str:
-    return f"event {keys[2][row]} of run {keys[0][row]},{keys[1][row]}"

@@ -16,9 +16,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from smartbkg.decision import MAX_WEIGHT
-from smartbkg.errors import ColumnsMissing, TrainingError
+from smartbkg.errors import ColumnsMissing, ModelMismatch, TrainingError
 from smartbkg.events import read_batches
 from smartbkg.features import build
+from smartbkg.matching import NOT_FOUND, EventIndex, EventKeys, event_name, join_keys
 from smartbkg.parquet import read_metadata, read_schema, read_tables
 from smartbkg.report.comparison import Comparison, compare
 from smartbkg.scorer import Scorer, open_scorer
@@ -27,6 +28,9 @@ from smartbkg.training.data import read_labels
 from smartbkg.training.metrics import REFERENCE_TIMES, ReferenceTimes, Roc
 
 WEIGHT = "weight"
+# Between one batch and another a score may differ in its last bits; another network differs by far more.
+WEIGHT_TOLERANCE = 1e-4
+_KEYS = ("exp", "run", "event")
 # Points of the ROC curve in a file: enough for any plot, whatever the number of events.
 _ROC_POINTS = 200
 
@@ -80,11 +84,12 @@ def evaluate(job: EvaluationJob, progress: Callable[[int], None] | None = None) 
     """
     scorer = open_scorer(job.model, job.threads)
     labels = read_labels(job.labels, job.skim)
-    scores, passes, network_s = [], [], 0.0
+    scores, passes, names, network_s = [], [], [], 0.0
     done = 0
     for path in job.events:
         for batch in read_batches(path):
-            passes.append(labels.of((batch.exp, batch.run, batch.event)))
+            names.append((batch.exp, batch.run, batch.event))
+            passes.append(labels.of(names[-1]))
             started = time.process_time()
             scores.append(scorer.score(build(batch, scorer.spec)))
             network_s += time.process_time() - started
@@ -98,7 +103,7 @@ def evaluate(job: EvaluationJob, progress: Callable[[int], None] | None = None) 
     passed = np.concatenate(passes)
     measured = _measured_times(job, 1e3 * network_s / done)
     figures = {**_identity(job, scorer), **_figures(p, passed, measured)}
-    comparison = _compare(job, passed) if job.kept else None
+    comparison = _compare(job, join_keys(names), p) if job.kept else None
     if comparison is not None:
         figures["comparison"] = comparison.to_json()
     return Evaluation(figures, p, passed, metrics.roc(p, passed), comparison)
@@ -163,31 +168,49 @@ def _measured_times(job: EvaluationJob, network_ms: float) -> ReferenceTimes | N
     return ReferenceTimes(known["generate"], network_ms, known["simulate"] + known["skim"])
 
 
-def _compare(job: EvaluationJob, passed: NDArray[np.bool_]) -> Comparison:
+def _compare(job: EvaluationJob, names: EventKeys, p: NDArray[np.float64]) -> Comparison:
     """Observables of all passing events against those of the kept ones, weighted."""
-    truth = _passing(job.labels, job.skim, {})
-    kept = _passing(job.kept, job.skim, {WEIGHT: None})
-    n_truth = len(next(iter(truth.values()), ()))
-    if n_truth != int(passed.sum()):
-        raise TrainingError(
-            f"the labels have {n_truth} passing events, {int(passed.sum())} of them in the event files: "
-            f"a comparison needs labels of just these events"
-        )
+    index = EventIndex(names)
+    truth_names, truth = _passing(job.labels, job.skim, [])
+    kept_names, kept = _passing(job.kept, job.skim, [WEIGHT])
+    probability = _found(truth_names, index, p, "the labels")
+    expected = _found(kept_names, index, p, "the kept events")
     weight = kept.pop(WEIGHT)
-    return compare({name: values for name, values in truth.items() if name != WEIGHT}, kept, weight)
+    truth.pop(WEIGHT, None)
+    other = np.flatnonzero(~np.isclose(weight * expected, 1.0, rtol=WEIGHT_TOLERANCE))
+    if len(other):
+        first = other[0]
+        raise ModelMismatch(
+            f"{len(other)} of {len(weight)} kept events have other weights than sampling with {job.model} gives; "
+            f"{event_name(kept_names, first)} has {weight[first]:.6g} instead of {1 / expected[first]:.6g}: "
+            f"evaluate the model that they were filtered with"
+        )
+    return compare(truth, probability, kept, weight)
 
 
-def _passing(paths: Sequence[Path], skim: str, needed: dict[str, None]) -> dict[str, NDArray[Any]]:
-    """Float columns of the events that pass."""
+def _found(names: EventKeys, index: EventIndex, p: NDArray[np.float64], what: str) -> NDArray[np.float64]:
+    rows = index.rows_of(names)
+    missing = np.flatnonzero(rows == NOT_FOUND)
+    if len(missing):
+        raise TrainingError(
+            f"{len(missing)} passing events of {what} are not in the event files, the first is "
+            f"{event_name(names, missing[0])}: a comparison needs just the events that were evaluated"
+        )
+    return p[rows]
+
+
+def _passing(paths: Sequence[Path], skim: str, needed: list[str]) -> tuple[EventKeys, dict[str, NDArray[Any]]]:
+    """Names of the events that pass, and all float columns of the files."""
     tables = []
     for path in paths:
         schema = read_schema(path)
-        missing = {skim, *needed} - set(schema.names)
+        missing = {*_KEYS, skim, *needed} - set(schema.names)
         if missing:
             raise ColumnsMissing(path, missing, schema.names)
-        names = [skim, *(field.name for field in schema if pa.types.is_floating(field.type))]
-        tables += [table.filter(table[skim]) for table in read_tables(path, names)]
-    if not tables:
-        return {WEIGHT: np.empty(0)}
-    table = pa.concat_tables(tables).drop_columns([skim])
-    return {name: table[name].to_numpy().astype(np.float64) for name in table.column_names}
+        columns = [*_KEYS, skim, *(field.name for field in schema if pa.types.is_floating(field.type))]
+        empty = pa.schema([schema.field(name) for name in columns]).empty_table()
+        tables += [empty, *(table.filter(table[skim]) for table in read_tables(path, columns))]
+    table = pa.concat_tables(tables)
+    exp, run, event = (table[name].to_numpy() for name in _KEYS)
+    floats = [name for name in table.column_names if name not in {*_KEYS, skim}]
+    return (exp, run, event), {name: table[name].to_numpy().astype(np.float64) for name in floats}

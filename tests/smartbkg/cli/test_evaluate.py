@@ -106,7 +106,19 @@ def test_labels_of_more_than_the_events_cannot_be_compared(model: Path, toy: Toy
     pq.write_table(extra, tmp_path / "more.parquet")
     result = evaluate(model, toy, "--labels", str(tmp_path / "more.parquet"), "--kept", str(kept))
     assert result.exit_code == 1
-    assert "a comparison needs labels of just these events" in result.stderr
+    assert "73 passing events of the labels are not in the event files" in result.stderr
+    assert "event 6 of run 0,77" in result.stderr
+
+
+def test_events_kept_by_another_model_are_refused(model: Path, toy: ToySample, tmp_path: Path) -> None:
+    table = pq.read_table(write_kept(tmp_path / "kept.parquet", toy, model))
+    other = np.where(np.arange(len(table)) % 2, table["weight"].to_numpy(), 1.5 * table["weight"].to_numpy())
+    place = table.schema.get_field_index("weight")
+    pq.write_table(table.set_column(place, "weight", pa.array(other)), tmp_path / "kept.parquet")
+    result = evaluate(model, toy, "--kept", str(tmp_path / "kept.parquet"))
+    assert result.exit_code == 1
+    assert "kept events have other weights than sampling with" in result.stderr
+    assert "evaluate the model that they were filtered with" in result.stderr
 
 
 def test_events_without_labels_are_refused_by_name(model: Path, toy: ToySample, tmp_path: Path) -> None:

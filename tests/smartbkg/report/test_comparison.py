@@ -29,7 +29,7 @@ def sample(n: int = 20_000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def test_sampling_with_inverse_weights_is_unbiased() -> None:
     x, p, keep = sample()
-    result = compare({"x": x}, {"x": x[keep]}, 1 / p[keep])
+    result = compare({"x": x}, p, {"x": x[keep]}, 1 / p[keep])
     assert abs(result.largest_pull) < 4
     assert abs(result.largest_paired_pull) < 4
     assert result.observables[0].kl < 0.0015
@@ -37,8 +37,8 @@ def test_sampling_with_inverse_weights_is_unbiased() -> None:
 
 
 def test_forgotten_weights_are_seen() -> None:
-    x, _, keep = sample()
-    result = compare({"x": x}, {"x": x[keep]}, np.full(keep.sum(), 1 / keep.mean()))
+    x, p, keep = sample()
+    result = compare({"x": x}, p, {"x": x[keep]}, np.full(keep.sum(), 1 / keep.mean()))
     assert abs(result.largest_pull) > 10
     assert result.observables[0].kl > 0.0015
 
@@ -48,20 +48,20 @@ def test_pulls_of_right_weights_have_unit_width() -> None:
     x = rng.uniform(size=60_000)
     p = 0.1 + 0.2 * x
     keep = rng.uniform(size=len(x)) <= p
-    result = compare_observable("x", x, x[keep], 1 / p[keep], bins=200)
+    result = compare_observable("x", (x, p), (x[keep], 1 / p[keep]), bins=200)
     assert np.std(result.paired_pulls) == pytest.approx(1, abs=0.15)
 
 
 def test_nothing_filtered_gives_no_pull_at_all() -> None:
     x, _, _ = sample(1000)
-    result = compare({"x": x}, {"x": x}, np.ones(1000))
+    result = compare({"x": x}, np.ones(1000), {"x": x}, np.ones(1000))
     assert result.largest_pull == result.largest_paired_pull == 0
     assert result.observables[0].ks == 0
 
 
 def test_bins_with_few_kept_events_join_their_neighbours() -> None:
     x = np.linspace(0, 1, 300)
-    result = compare_observable("x", x, x[:30], np.full(30, 10.0), bins=15)
+    result = compare_observable("x", (x, np.full(300, 0.1)), (x[:30], np.full(30, 10.0)), bins=15)
     assert result.truth.tolist() == [20, 280]  # the first bin has 20 kept events, the second all the others
     assert result.weighted.tolist() == [200, 100]
     assert result.pulls[1] < -5  # what was lost on the right is seen
@@ -69,7 +69,7 @@ def test_bins_with_few_kept_events_join_their_neighbours() -> None:
 
 def test_too_few_kept_events_in_all_give_one_bin_without_a_pull_and_valid_json() -> None:
     x = np.linspace(0, 1, 300)
-    result = compare({"x": x}, {"x": x[:5]}, np.full(5, 60.0))
+    result = compare({"x": x}, np.full(300, 1 / 60), {"x": x[:5]}, np.full(5, 60.0))
     assert np.isnan(result.observables[0].pulls).tolist() == [True]
     assert result.largest_pull == 0
     json.dumps(result.to_json(), allow_nan=False)
@@ -90,12 +90,13 @@ def test_merged_bins_cover_the_same_range_with_enough_in_each(weights: list[floa
 
 def test_values_that_are_not_finite_stay_out() -> None:
     x = np.array([1.0, 2.0, np.nan, np.inf] * 50)
-    result = compare_observable("x", x, x, np.ones(200))
+    result = compare_observable("x", (x, np.ones(200)), (x, np.ones(200)))
     assert result.truth.sum() == result.weighted.sum() == 100
 
 
 def test_repeated_whole_numbers_fall_into_bins_of_their_own() -> None:
-    result = compare_observable("n", np.array([4.0] * 10 + [5.0] * 30), np.repeat([4.0, 5.0], 12), np.ones(24), bins=2)
+    values = np.array([4.0] * 10 + [5.0] * 30)
+    result = compare_observable("n", (values, np.ones(40)), (np.repeat([4.0, 5.0], 12), np.ones(24)), bins=2)
     assert result.truth.tolist() == [10, 30]
     assert result.weighted.tolist() == [12, 12]
 
@@ -122,11 +123,11 @@ def test_kl_divergence_is_zero_for_equal_shapes_only() -> None:
 
 def test_samples_without_passing_events_are_refused() -> None:
     with pytest.raises(NothingToCompare, match="0 passing events without"):
-        compare({"x": np.array([])}, {"x": np.array([1.0])}, np.ones(1))
+        compare({"x": np.array([])}, np.array([]), {"x": np.array([1.0])}, np.ones(1))
 
 
 def test_an_observable_without_any_finite_value_has_no_pull() -> None:
     nothing = np.full(20, np.nan)
-    result = compare_observable("x", nothing, np.ones(20), np.ones(20))
+    result = compare_observable("x", (nothing, np.ones(20)), (np.ones(20), np.ones(20)))
     assert result.truth.sum() == 0
     assert np.isnan(result.ks)

@@ -30,7 +30,10 @@ def small_report(title: str = "A filter") -> Report:
         roc=(np.array([0.0, 0.2, 1.0]), np.array([0.0, 0.8, 1.0])),
         auc=0.833,
         comparison=compare(
-            {n: v[passed] for n, v in truth.items()}, {n: v[both] for n, v in truth.items()}, 1 / score[both]
+            {n: v[passed] for n, v in truth.items()},
+            score[passed],
+            {n: v[both] for n, v in truth.items()},
+            1 / score[both],
         ),
         provenance={"payload": "GATGAPgen.pth revision 1"},
     )
@@ -75,6 +78,8 @@ def test_the_same_report_is_the_same_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize("weight", [1.0, 30.0])
 def test_an_observable_is_drawn_with_its_name_whatever_the_weights(weight: float) -> None:
     x = np.linspace(5.24, 5.29, 400)
-    svg = observable_plot(compare({"Mbc": x}, {"Mbc": x[::30]}, np.full(14, weight)).observables[0])
+    svg = observable_plot(
+        compare({"Mbc": x}, np.full(400, 1 / weight), {"Mbc": x[::30]}, np.full(14, weight)).observables[0]
+    )
     assert svg.startswith("<svg")
     assert ">Mbc</text>" in svg

@@ -12,6 +12,7 @@ import pytest
 from smartbkg.errors import ColumnsMissing, NotAnEventFile, TrainingError
 from smartbkg.events import EventBatch, EventWriter
 from smartbkg.features import build
+from smartbkg.matching import EventTwice
 from smartbkg.training.data import TrainingSet, balanced_batches, prepare, read_labels
 from support.events import decay_trees, event_batch, kaon_labels, write_labels
 
@@ -75,13 +76,13 @@ def test_labels_of_nothing_label_nothing(tmp_path: Path) -> None:
 def test_an_event_labelled_twice_is_named(tmp_path: Path) -> None:
     batch = decay_trees(5)
     _, labels = labelled(tmp_path, batch)
-    with pytest.raises(TrainingError, match="5 events are labelled more than once, the first is event 1 of run 0,1"):
+    with pytest.raises(EventTwice, match="5 events are labelled more than once, the first is event 1 of run 0,1"):
         read_labels([labels, labels], "toySkim")
 
 
 def test_an_event_file_given_twice_is_refused(tmp_path: Path) -> None:
     events, labels = labelled(tmp_path, decay_trees(5))
-    with pytest.raises(TrainingError, match="5 events are given more than once"):
+    with pytest.raises(EventTwice, match="5 events are given more than once"):
         prepare([events, events], [labels], "toySkim", tmp_path / "data")
 
 
