@@ -80,7 +80,7 @@ def steps(plan: Plan, workers: int) -> list[Step]:
             "train a GATGAP network on them",
             (
                 *("smartbkg", "train", "gatgap", "train.parquet", "--labels", "train.skim.parquet", "--skim", skim),
-                *("--epochs", str(plan.epochs), "--seed", seed, "--threads", str(workers), "-o", "gatgap"),
+                *("--epochs", str(plan.epochs), "--schedule", "cosine", "--seed", seed, "-o", "gatgap"),
             ),
             "gatgap/metrics.json",
         ),
