@@ -5,6 +5,8 @@
     │   ├── NotAnEventFile        it cannot be read as Parquet at all
     │   ├── ColumnsMissing        it lacks columns that were asked for
     │   └── BadEvent              one event breaks the rules of the format
+    ├── BadSeed                   a seed that does not fit 64 bits
+    ├── WorkerLost                a worker process ended before its work was done
     ├── MissingExtra              a library of an optional extra is not installed
     ├── UnknownName               an event type, skim, model ... that is not there
     ├── GenerationError           the generator refused or lost an event
@@ -23,12 +25,23 @@ A message says what was asked, what was found, and what is near.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 
 class SmartBkgError(Exception):
     """Base of all errors of this package."""
+
+    def __reduce__(self) -> tuple[Callable[..., Exception], tuple[object, ...]]:
+        # Exceptions are pickled as a call of their class with the message alone, which most of ours do not take: out
+        # of a worker process such an error would come only as a broken pool.
+        return _remade, (type(self), self.args, self.__dict__)
+
+
+def _remade(kind: type[SmartBkgError], args: tuple[object, ...], state: dict[str, object]) -> SmartBkgError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class EventDataError(SmartBkgError):
@@ -53,6 +66,22 @@ class ColumnsMissing(EventDataError):
 
 class BadEvent(EventDataError):
     """One event breaks a rule of the format."""
+
+
+class BadSeed(SmartBkgError):
+    """A seed that does not fit 64 bits."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        super().__init__(f"the seed must fit 64 bits, found {seed}")
+
+
+class WorkerLost(SmartBkgError):
+    """A worker process ended before its work was done."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"a worker process ended before {what} was done (memory? a kill?)")
 
 
 class MissingExtra(SmartBkgError):

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from smartbkg import __version__
 from smartbkg.detector.config import DetectorConfig
 from smartbkg.detector.fast import Detector, FastDetector
 from smartbkg.detector.reco import RecoBatch, RecoWriter
-from smartbkg.errors import SmartBkgError
 from smartbkg.events import EventBatch, read_batches, read_metadata
-
-# Batches made ahead of the writer by each worker, so that none waits while a file is written.
-BATCHES_AHEAD: Final = 2
+from smartbkg.workers import in_order
 
 
 @dataclass(frozen=True)
@@ -81,7 +75,7 @@ def file_digest(path: Path | str) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _timed(detector: Detector, batch: EventBatch, seed: int) -> tuple[RecoBatch, float]:
+def _timed(detector: Detector, seed: int, batch: EventBatch) -> tuple[RecoBatch, float]:
     start = time.process_time()
     reco = detector.simulate(batch, seed)
     return reco, time.process_time() - start
@@ -89,21 +83,7 @@ def _timed(detector: Detector, batch: EventBatch, seed: int) -> tuple[RecoBatch,
 
 def _simulated(batches: Iterator[EventBatch], config: SimulateConfig) -> Iterator[tuple[RecoBatch, float]]:
     """Reconstructed batches in order, and the CPU seconds each took."""
-    detector = FastDetector(config.detector)
+    work = partial(_timed, FastDetector(config.detector), config.seed)
     if config.workers == 1:
-        for batch in batches:
-            yield _timed(detector, batch, config.seed)
-        return
-    pool = ProcessPoolExecutor(config.workers, get_context("spawn"))
-    waiting: deque[Future[tuple[RecoBatch, float]]] = deque()
-    try:
-        for batch in batches:
-            waiting.append(pool.submit(_timed, detector, batch, config.seed))
-            if len(waiting) > config.workers * BATCHES_AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise SmartBkgError("a worker process ended before its batch was simulated (memory? a kill?)") from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        return map(work, batches)
+    return in_order(work, batches, config.workers, "its batch of events")

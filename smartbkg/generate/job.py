@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from importlib.metadata import PackageNotFoundError, version
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,11 +21,10 @@ from smartbkg.generate.beams import (
     X_D,
 )
 from smartbkg.generate.config import BLOCK_EVENTS, GenerateConfig
+from smartbkg.workers import in_order
 
 # Blocks that go to the file together: 4,000 events, some 6 MB, one row group.
 BLOCKS_PER_WRITE: Final = 8
-# Blocks made ahead of the writer by each worker, so that none waits while a file is written.
-BLOCKS_AHEAD: Final = 2
 
 
 @dataclass(frozen=True)
@@ -135,28 +128,12 @@ def _blocks(config: GenerateConfig, workers: int) -> Iterator[Block]:
     if not config.blocks:
         return
     if workers > 1 and len(config.blocks) > 1:
-        yield from _parallel_blocks(config, min(workers, len(config.blocks)))
+        n_workers = min(workers, len(config.blocks))
+        yield from in_order(partial(_make_block, config), config.blocks, n_workers, "its block of events")
         return
     maker = _BlockMaker(config)
     for number in config.blocks:
         yield maker.make(number)
-
-
-def _parallel_blocks(config: GenerateConfig, workers: int) -> Iterator[Block]:
-    """Blocks in order from several processes; only a few are held at any time."""
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (config,))
-    waiting: deque[Future[Block]] = deque()
-    try:
-        for number in config.blocks:
-            waiting.append(pool.submit(_make_block, number))
-            if len(waiting) > workers * BLOCKS_AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise GenerationError("a worker process ended before its block was done (memory? a kill?)") from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 class _BlockMaker:
@@ -177,27 +154,11 @@ class _BlockMaker:
         return Block(batch if whole else batch[rows], cpu_ms / BLOCK_EVENTS, self._source.decays)
 
 
-# What a worker process holds: its configuration, and its generator from the first block on. Not made when the
-# process starts, because an error there would reach the caller only as a broken pool.
-_worker: dict[str, Any] = {}
+@lru_cache(maxsize=1)
+def _maker(config: GenerateConfig) -> _BlockMaker:
+    """A worker process's generator, made with its first block."""
+    return _BlockMaker(config)
 
 
-def _start_worker(config: GenerateConfig) -> None:
-    _worker["config"] = config
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends the pool
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A parent that was killed cannot end its workers, and they would wait for blocks for ever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _make_block(number: int) -> Block:
-    if "maker" not in _worker:
-        _worker["maker"] = _BlockMaker(_worker["config"])
-    block: Block = _worker["maker"].make(number)
-    return block
+def _make_block(config: GenerateConfig, number: int) -> Block:
+    return _maker(config).make(number)
