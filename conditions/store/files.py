@@ -1,7 +1,7 @@
 """The payload folder: bytes under the name of their digest.
 
     <folder>/ab/abcdef…      a payload's bytes, read-only, named by sha256
-    <folder>/incoming/…      what is being written
+    <folder>/incoming/…      what is being written, under a name that begins with upload-
     <folder>/.lock           held shared by uploads, exclusively while orphans are looked for
 
 Bytes are complete, flushed and under their final name before a row of the database speaks of them. A crash at any
@@ -14,6 +14,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ from conditions.payload import Payload
 CHUNK_BYTES: Final = 1 << 20
 LOCK_TIMEOUT_S: Final = 60.0
 LOCK_RETRY_S: Final = 0.05
+INCOMING_PREFIX: Final = "upload-"
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a quota or a limit of the process is a full disk, too
 
 
@@ -64,7 +67,7 @@ class PayloadFiles:
         try:
             incoming = self.folder / "incoming"
             incoming.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=incoming)
+            handle, name = tempfile.mkstemp(dir=incoming, prefix=INCOMING_PREFIX)
             temporary = Path(name)
             with os.fdopen(handle, "wb") as target:
                 sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
@@ -119,13 +122,14 @@ class PayloadFiles:
             yield
 
     def digests(self) -> Iterator[tuple[str, Path]]:
-        """Every file under a digest's name, in order."""
+        """Every file under a digest's name, in order; whatever else lies in the folder is not ours."""
         for path in sorted(self.folder.glob("??/*")):
-            yield path.name, path
+            if _DIGEST.fullmatch(path.name) and path.parent.name == path.name[:2]:
+                yield path.name, path
 
     def leftovers(self) -> list[Path]:
         """Files that were being written; while `checking`, those of uploads that died."""
-        return sorted((self.folder / "incoming").glob("*"))
+        return sorted((self.folder / "incoming").glob(f"{INCOMING_PREFIX}*"))
 
     def _give_name(self, temporary: Path, stored: StoredFile) -> None:
         """Put complete bytes under their digest; a sound file that is there already stays."""

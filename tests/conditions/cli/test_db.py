@@ -39,7 +39,7 @@ def test_check_finds_orphans_and_leftovers_and_repair_removes_them(
     run_command: Command, first_tag: str, files_dir: Path
 ) -> None:
     orphan = files_dir / "ab" / ("ab" * 32)
-    leftover = files_dir / "incoming" / "half"
+    leftover = files_dir / "incoming" / "upload-half"
     orphan.parent.mkdir(exist_ok=True)
     orphan.write_text("nobody's")
     leftover.write_text("half a fi")

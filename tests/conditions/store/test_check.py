@@ -29,7 +29,7 @@ def test_a_sound_store_has_nothing_to_say(store: Store) -> None:
 def test_an_orphan_is_found_and_removed_only_by_repair(store: Store) -> None:
     kept = store.upload("gat", io.BytesIO(b"1"))
     orphan = leave_orphan(store)
-    leftover = store._files.folder / "incoming" / "tmpdead"
+    leftover = store._files.folder / "incoming" / "upload-dead"
     leftover.write_bytes(b"half")
     found = store.check()
     assert (found.orphans, found.leftovers, found.ok) == ((orphan,), (leftover,), False)
@@ -40,6 +40,18 @@ def test_an_orphan_is_found_and_removed_only_by_repair(store: Store) -> None:
     assert not leftover.exists()
     assert store.check().ok
     assert store.payload_path(kept).read_bytes() == b"1"
+
+
+def test_what_is_not_a_stores_is_left_alone_in_a_folder_that_holds_other_things(store: Store) -> None:
+    store.upload("gat", io.BytesIO(b"1"))
+    folder = store._files.folder
+    theirs = [folder / "go" / "main.go", folder / "ab" / ("cd" * 32), folder / "incoming" / "letter.txt"]
+    for path in theirs:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("not a payload")
+    report = store.check(repair=True)
+    assert (report.orphans, report.leftovers, report.ok) == ((), (), True)
+    assert all(path.exists() for path in theirs)
 
 
 def test_lost_and_corrupt_payloads_are_listed_and_left_alone(store: Store) -> None:
