@@ -24,6 +24,8 @@ from conditions.errors import BadInputError, StoreBusy, StoreError, StoreFull, S
 BUSY_TIMEOUT_S: Final = 60  # how long a writer waits for the others; a bulk insert of 10^6 rows takes about 10 s
 CONNECT_TIMEOUT_S: Final = 10
 STORE_FILE: Final = "conditions.sqlite"
+# SQLite's words for a disk without room for the memory that its processes share, and for a file over its limit.
+NO_SPACE: Final = ("SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE")
 WRITES: Final = "conditions_writes"  # execution option of the engine that writes
 
 
@@ -136,7 +138,8 @@ def _translate(url: URL, error: SQLAlchemyError) -> StoreError:
     if isinstance(error, PoolTimeout):
         return StoreBusy(name, "all connections are in use")
     state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
-    if "disk is full" in text or state == "53100":
+    code = getattr(getattr(error, "orig", None), "sqlite_errorname", None) or ""
+    if "disk is full" in text or code in NO_SPACE or state == "53100":
         return StoreFull(sqlite_path(url) or name)
     if "is locked" in text:
         return StoreBusy(name, f"somebody else has been writing for {BUSY_TIMEOUT_S} s")

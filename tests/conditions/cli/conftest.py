@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from conditions.cli import main
+from conditions.store.session import open_store
+from support.stores import tag_with
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,8 @@ def done(run_command: Command) -> Command:
 
 
 @pytest.fixture
-def first_tag(done: Command) -> str:
+def first_tag(store_url: str, files_dir: Path) -> str:
     """An OPEN tag with one payload, gain.txt, that is always valid."""
-    done("payload", "upload", "-", "--name", "gain.txt", stdin="1.5")
-    done("tag", "create", "first")
-    done("iov", "add", "first", "gain.txt", "always")
+    with open_store(store_url, files_dir, user="tester") as store:
+        tag_with(store, "first", "gain.txt")
     return "first"

@@ -15,6 +15,7 @@ import pytest
 from conditions.errors import BadSource, PayloadCorrupt, PayloadLost, StoreBusy, StoreFull, StoreUnavailable
 from conditions.payload import Payload
 from conditions.store.files import PayloadFiles, StoredFile
+from support.small_disk import on_small_disk
 
 
 @pytest.fixture
@@ -119,20 +120,11 @@ with open_store(sys.argv[1], folder, user="tester") as store:
 """
 
 
-def small_disk(folder: Path) -> list[str]:
-    """Words before a command that give it 2 MB in this folder: a disk only it sees, else a limit on its files."""
-    own_disk = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
-    own_disk += ["sh", "-c", 'mount -t tmpfs -o size=2m none "$0" && exec "$@"', str(folder)]
-    if subprocess.run([*own_disk, "true"], check=False, capture_output=True).returncode == 0:
-        return own_disk
-    return ["prlimit", "--fsize=2097152"]
-
-
 def test_a_full_disk_is_named_and_nothing_is_left(store_url: str, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     script = [sys.executable, "-c", FILL, store_url, str(disk)]
-    done = subprocess.run([*small_disk(disk), *script], check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*on_small_disk(disk), *script], check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert f"no space left in {disk} after " in done.stdout
     assert "free some space and do it again" in done.stdout
