@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from conditions.cli.payload import PROGRESS_FROM_BYTES
+
 Command = Callable[..., Any]  # the fixtures of conftest.py
+
+
+def read_terminal(handle: int) -> str:
+    """What comes next on a terminal, nothing when its other side is closed."""
+    try:
+        return os.read(handle, 65_536).decode()
+    except OSError:
+        return ""
 
 
 def upload(done: Command, name: str, text: str, *options: str) -> Any:
@@ -147,3 +160,19 @@ def test_verify_names_the_damaged_payload(run_command: Command, done: Command, f
     assert problems["sound"] is None
     assert "3 bytes instead of 5" in problems["spoilt"]
     assert run_command("payload", "verify", "nothing").code == 3
+
+
+def test_a_big_upload_shows_its_progress_on_a_terminal_and_its_data_on_stdout(tmp_path: Path) -> None:
+    source = tmp_path / "big.bin"
+    with source.open("wb") as stream:
+        stream.truncate(PROGRESS_FROM_BYTES)
+    ours, theirs = os.openpty()
+    conditions = [str(Path(sys.executable).parent / "conditions"), "--store", str(tmp_path / "conditions.sqlite")]
+    command = [*conditions, "payload", "upload", str(source), "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, check=True)
+    os.close(theirs)
+    shown = "".join(iter(lambda: read_terminal(ours), ""))
+    os.close(ours)
+    assert json.loads(done.stdout)["size_bytes"] == PROGRESS_FROM_BYTES
+    assert "big.bin" in shown
+    assert "33.6/33.6 MB" in shown
