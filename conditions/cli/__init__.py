@@ -26,8 +26,6 @@ REFUSED, WRONG_USAGE, NOT_FOUND = 1, 2, 3
 class Main(Noun):
     """The outermost group: imports a noun on demand and turns our errors into one line and an exit code."""
 
-    reads_environment = True
-
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Names of all nouns, without importing any."""
         return sorted(NOUNS)

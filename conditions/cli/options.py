@@ -41,7 +41,7 @@ class Verb(click.Command):
 
     def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.params.extend(_global_options(with_environment=False))
+        self.params.extend(_global_options())
         self.example = example
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -53,11 +53,10 @@ class Noun(click.Group):
     """A group of verbs that takes the global options too and whose help ends with a runnable example."""
 
     command_class = Verb
-    reads_environment = False
 
     def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.params.extend(_global_options(with_environment=self.reads_environment))
+        self.params.extend(_global_options())
         self.example = example
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -115,15 +114,12 @@ def name_filter(command: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
-def _global_options(*, with_environment: bool) -> list[click.Option]:
-    """--store, --files, --user and --json; only the outermost group reads the environment, so that options beat it."""
+def _global_options() -> list[click.Option]:
+    """--store, --files, --user and --json; what is not given, `open_store` reads from the environment."""
 
     def option(flag: str, field: str, environment: list[str], text: str, **kwargs: Any) -> click.Option:
         said = f"{text} [env: {', '.join(environment)}]" if environment else text
-        read = environment if with_environment and environment else None
-        return click.Option(
-            [flag, f"_{field}"], envvar=read, help=said, expose_value=False, callback=_keep(field), **kwargs
-        )
+        return click.Option([flag, f"_{field}"], help=said, expose_value=False, callback=_keep(field), **kwargs)
 
     return [
         option("--store", "store", ["CONDITIONS_URL"], "Database URL or SQLite file.", metavar="URL"),
@@ -145,8 +141,9 @@ def _usage_errors() -> Iterator[None]:
 
 def _keep(field: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def keep(ctx: click.Context, _param: click.Parameter, value: Any) -> None:
+        settings = ctx.ensure_object(Settings)
         if value is not None:
-            setattr(ctx.ensure_object(Settings), field, value)
+            setattr(settings, field, value)
 
     return keep
 

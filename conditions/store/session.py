@@ -52,7 +52,8 @@ def open_store(
     Args:
         url: database URL, or path of a SQLite file or of its folder; None means `CONDITIONS_URL`, else the
             user's own store.
-        files: payload folder; None means `CONDITIONS_FILES`, else `payloads` beside the SQLite file.
+        files: payload folder; None means `CONDITIONS_FILES` for a server and for the store that `CONDITIONS_URL`
+            names, else `payloads` beside the SQLite file.
         user: who changes things, for the audit trail; None means `CONDITIONS_USER`, `BELLE2_USER`, or the
             user of this process.
 
@@ -355,10 +356,12 @@ class Store:
 
 def _files_folder(url: URL, files: str | os.PathLike[str] | None) -> Path | None:
     """The payload folder, None when nobody named one for a server's database."""
-    given = files if files is not None else os.environ.get("CONDITIONS_FILES")
-    if given is not None:
-        return Path(given).expanduser().absolute()
     path = sqlite_path(url)
+    # An embedded store that was named by hand must not take, or repair away, the files of the one in the environment.
+    if files is None and (path is None or path == sqlite_path(database_url(None))):
+        files = os.environ.get("CONDITIONS_FILES") or None
+    if files is not None:
+        return Path(files).expanduser().absolute()
     return None if path is None else path.parent / "payloads"
 
 

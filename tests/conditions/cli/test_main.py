@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from conditions import errors
-from conditions.cli import exit_code
+from conditions.cli import exit_code, main
 
 Command = Callable[..., Any]  # the fixtures of conftest.py
 
@@ -82,10 +83,25 @@ def test_the_belle2_name_of_the_user_counts_when_ours_is_not_set(
     assert done("tag", "create", "a", "--json").json["modified_by"] == "bellist"
 
 
+def test_without_a_word_the_users_own_store_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    made = CliRunner().invoke(main, ["tag", "create", "mine"])
+    assert made.exit_code == 0, made.output
+    assert CliRunner().invoke(main, ["tag", "list"]).stdout.splitlines()[1].startswith("mine ")
+    assert (tmp_path / "data" / "conditions" / "conditions.sqlite").is_file()
+
+
 def test_store_may_be_a_plain_path(done: Command, tmp_path: Path) -> None:
     done("tag", "create", "elsewhere", "--store", str(tmp_path / "other.sqlite"))
     assert (tmp_path / "other.sqlite").is_file()
     assert done("tag", "list", "--json").json == []
+
+
+def test_a_repair_of_another_store_takes_nothing_from_the_one_in_the_environment(
+    done: Command, first_tag: str, tmp_path: Path
+) -> None:
+    done("db", "check", "--repair", "--store", str(tmp_path / "trial" / "trial.sqlite"))
+    done("payload", "verify", "gain.txt")
 
 
 def test_a_database_that_is_not_there_is_one_line_without_the_password(run_command: Command) -> None:

@@ -47,6 +47,21 @@ def test_the_environment_names_store_files_and_user(tmp_path: Path, monkeypatch:
     assert (tmp_path / "bytes").is_dir()
 
 
+def test_a_store_named_by_hand_keeps_away_from_the_files_of_the_one_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONDITIONS_URL", str(tmp_path / "site.sqlite"))
+    monkeypatch.setenv("CONDITIONS_FILES", str(tmp_path / "site"))
+    with open_store() as site, open_store(tmp_path / "trial" / "trial.sqlite") as trial:
+        payload = site.upload("gat", io.BytesIO(b"1"))
+        trial.upload("gat", io.BytesIO(b"2"))
+        assert trial.check(repair=True).orphans == ()
+        assert site.payload_path(payload).read_bytes() == b"1"
+        assert (tmp_path / "trial" / "payloads").is_dir()
+    with open_store(tmp_path / "site.sqlite") as same:
+        assert same.payload_path(payload).read_bytes() == b"1"
+
+
 def test_without_a_word_the_store_is_in_the_users_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     with open_store() as store:
