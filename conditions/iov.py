@@ -147,7 +147,7 @@ class IntervalOfValidity:
         """
         if text.strip().lower() == "always":
             return cls.always()
-        match = _IOV_TEXT.fullmatch(text)
+        match = _IOV_TEXT.fullmatch(text.strip())
         if match is None:
             raise BadInterval(
                 text, "write it as FIRST_EXP,FIRST_RUN,LAST_EXP,LAST_RUN with -1 for an open end, or 'always'"
@@ -295,11 +295,11 @@ def just_before(run: Run) -> Last | None:
     return _last_at(run.key - 1) if run.key > 0 else None
 
 
-_NUMBER: Final = r"\s*(-?[0-9]{1,18})\s*"
+_NUMBER: Final = r"(-?[0-9]{1,18})"
 _RUN_TEXT: Final = re.compile(r"\s*([0-9]{1,18})\s*[:,]\s*([0-9]{1,18})\s*")
 # A dash between the two runs stands free on both sides or on none: "0,0 -1,-1" could mean two things.
 _IOV_TEXT: Final = re.compile(
-    rf"\s*\(?{_NUMBER}[:,]\s*(-?[0-9]{{1,18}})(?:\s*,\s*|\s+-\s+|-)(-?[0-9]{{1,18}})\s*[:,]{_NUMBER}\)?\s*"
+    rf"(?:\(\s*)?{_NUMBER}\s*[:,]\s*{_NUMBER}(?:\s*,\s*|\s+-\s+|-){_NUMBER}\s*[:,]\s*{_NUMBER}(?:\s*\))?"
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import time
 from itertools import product
 
 import numpy as np
@@ -195,6 +196,14 @@ def test_refused_numbers_are_named_with_the_reason(numbers: Numbers, message: st
 def test_other_text_is_refused_with_the_form_expected(text: str) -> None:
     with pytest.raises(BadInterval, match="FIRST_EXP,FIRST_RUN,LAST_EXP,LAST_RUN"):
         IntervalOfValidity.parse(text)
+
+
+@pytest.mark.parametrize("text", [f"{' ' * 50_000}x", f"1,2,3,4{' ' * 50_000}x", f"1,2{' ' * 50_000}x"])
+def test_long_nonsense_is_refused_at_once(text: str) -> None:
+    began = time.process_time()
+    with pytest.raises(BadInterval):
+        IntervalOfValidity.parse(text)
+    assert time.process_time() - began < 1  # looking at each blank for each blank would take ten seconds
 
 
 def test_always_is_a_text_form() -> None:
