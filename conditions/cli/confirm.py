@@ -18,6 +18,7 @@ def confirm_name(name: str, step: str, answer: str | None) -> None:
         try:
             answer = click.prompt(question, err=True, default="", show_default=False)
         except click.Abort:  # no terminal, no answer
+            click.echo(err=True)  # what follows begins on a line of its own
             raise NotConfirmed(name, step, None) from None
     if answer != name:
         raise NotConfirmed(name, step, answer)

@@ -90,8 +90,12 @@ def as_interval(text: str) -> IntervalOfValidity:
 
 def as_last(text: str) -> Last:
     """The end of an interval from EXP,RUN, or EXP,-1 for the end of an experiment; anything else is wrong usage."""
-    with _usage_errors():
+    try:
         return IntervalOfValidity.parse(f"0,0,{text}").last
+    except BadInputError as error:
+        raise click.BadParameter(
+            f"{text!r} is no last run: write it as EXP,RUN, or EXP,-1 for the end of an experiment"
+        ) from error
 
 
 def name_filter(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -50,7 +50,9 @@ def test_close_gives_an_earlier_end_in_a_run_or_an_experiment(run_command: Comma
     assert done("iov", "close", "t", number, "--last", "7,-1", "--json").json["iov"] == "0,0,7,-1"
     assert done("iov", "close", "t", number, "--last", "7,120", "--json").json["iov"] == "0,0,7,120"
     assert run_command("iov", "close", "t", number, "--last", "8,0").code == 2
-    assert run_command("iov", "close", "t", number, "--last", "seven").code == 2
+    unread = run_command("iov", "close", "t", number, "--last", "seven")
+    assert unread.code == 2
+    assert "'seven' is no last run: write it as EXP,RUN" in unread.err
     assert run_command("iov", "close", "t", "999999", "--last", "7,0").code == 3
 
 
