@@ -19,6 +19,8 @@ def appearing(path: Path | str) -> Iterator[Path]:
         FileNotFoundError: the folder is not there.
     """
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no folder {path.parent} for {path.name}")
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
     temporary = Path(name)

@@ -68,7 +68,10 @@ def test_row_groups_do_not_depend_on_how_many_rows_come_at_once(tmp_path: Path, 
 
 
 def test_a_target_in_a_missing_folder_is_refused_at_the_start(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), TableWriter(tmp_path / "no" / "x.parquet", SCHEMA):
+    with (
+        pytest.raises(FileNotFoundError, match=r"no folder .*no for x\.parquet"),
+        TableWriter(tmp_path / "no" / "x.parquet", SCHEMA),
+    ):
         pass
 
 
