@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from smartbkg.detector import Detector, DetectorConfig, FastDetector, RecoBatch, simulate
+from smartbkg.errors import BadEvent
 from smartbkg.events import EventBatch
 from support.events import Particle, event_batch
 
@@ -47,10 +49,22 @@ def test_a_batch_without_events_is_simulated():
     assert len(simulate(EventBatch.empty(), CONFIG, 1)) == 0
 
 
-def test_numbers_not_finite_leave_nothing():
-    broken = Particle(status=3, px_gev=float("nan"), py_gev=1.0, energy_gev=float("nan"))
-    reco = simulate(event_batch([[broken]]), CONFIG, 1)
-    assert (len(reco.tracks), len(reco.clusters)) == (0, 0)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 3e38])
+@pytest.mark.parametrize("name", ["px_gev", "energy_gev", "mass_gev"])
+def test_numbers_that_cannot_be_are_refused_by_event_and_particle(name, value):
+    good, broken = Particle(status=3), Particle(**{"status": 3, "py_gev": 1.0, name: value})
+    with pytest.raises(BadEvent, match="event 6 of run 0,1: particle 1 has a momentum"):
+        simulate(event_batch([[good], [good, broken]], first_event=5), CONFIG, 1)
+
+
+def test_a_vertex_that_is_no_number_is_refused():
+    with pytest.raises(BadEvent, match="event 1 of run 0,1: particle 0"):
+        simulate(event_batch([[Particle(status=3, z_cm=float("nan"))]]), CONFIG, 1)
+
+
+def test_numbers_of_particles_that_never_reach_the_detector_do_not_matter():
+    broken = Particle(status=1, px_gev=float("nan"))
+    assert len(simulate(event_batch([[broken]]), CONFIG, 1).tracks) == 0
 
 
 def test_particles_at_rest_leave_nothing():
