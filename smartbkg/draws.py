@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from smartbkg.errors import BadEvent
+from smartbkg.errors import BadEvent, BadSeed
 
 # The multipliers and Weyl constants of Philox4x32, from the paper.
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -40,6 +40,7 @@ def uniform(
 
     Raises:
         BadEvent: a number does not fit its 32-bit word.
+        BadSeed: the seed does not fit 64 bits.
     """
     a, b, _, _ = _words(seed, stream, exp, run, event, index)
     bits = ((a >> np.uint64(5)) << np.uint64(26)) | (b >> np.uint64(6))  # 27 + 26 bits
@@ -65,7 +66,7 @@ def block_seed(seed: int, *words: int | str) -> int:
 @lru_cache(maxsize=256)
 def _key(seed: int, stream: str) -> tuple[int, int]:
     if not -(1 << 63) <= seed < (1 << 64):
-        raise ValueError(f"the seed {seed} does not fit 64 bits")
+        raise BadSeed(seed)
     digest = hashlib.sha256(f"{seed % (1 << 64)}\x1f{stream}".encode()).digest()
     return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:8], "little")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from smartbkg.errors import GenerationError, UnknownName
+from smartbkg.errors import BadSeed, GenerationError, UnknownName
 from smartbkg.events import event_type_code
 
 # Long enough that the fixed costs of a block vanish, short enough that a small job wastes little.
@@ -61,15 +61,13 @@ class GenerateConfig:
         if self.tau_decays not in {AUTO_TAU_DECAYS, *TAU_DECAYS}:
             raise UnknownName("tau decay mode", self.tau_decays, [AUTO_TAU_DECAYS, *TAU_DECAYS])
         for name, least in (("n_events", 0), ("exp", 0), ("run", 0), ("first_event", 1)):
-            value = getattr(self, name)
-            if not least <= value <= MAX_NUMBER:
-                raise GenerationError(f"{name} must be {least} to {MAX_NUMBER}, found {value}")
+            check_number(name, getattr(self, name), least)
         if self.first_event + self.n_events - 1 > MAX_NUMBER:
             raise GenerationError(
                 f"event numbers end at {MAX_NUMBER}: {self.n_events} from {self.first_event} do not fit"
             )
         if not -(1 << 63) <= self.seed < (1 << 64):
-            raise GenerationError(f"the seed must fit 64 bits, found {self.seed}")
+            raise BadSeed(self.seed)
 
     @property
     def tau_mode(self) -> str:
@@ -94,3 +92,9 @@ class GenerateConfig:
     def to_json(self) -> dict[str, Any]:
         """The settings as plain values, with the tau decays that are used."""
         return {**asdict(self), "tau_decays": self.tau_mode}
+
+
+def check_number(name: str, value: int, least: int = 0) -> None:
+    """Raise GenerationError for a number that no event can carry."""
+    if not least <= value <= MAX_NUMBER:
+        raise GenerationError(f"{name} must be {least} to {MAX_NUMBER}, found {value}")

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from smartbkg.errors import MissingExtra, NotAnEventFile
 from smartbkg.events import EventBatch, MCParticles, MCStatus, event_type_code
+from smartbkg.generate.config import check_number
 
 EVENTS_PER_BATCH: Final = 1000
 MM_PER_NS: Final = 299.792458
@@ -46,11 +47,14 @@ def read_hepmc(
 
     Raises:
         UnknownName: the event type.
+        GenerationError: a number that events cannot carry.
         FileNotFoundError: no such file.
         NotAnEventFile: it is no HepMC file, is damaged, or ends before its end.
         MissingExtra: pyhepmc or particle is not installed.
     """
     code = event_type_code(event_type)
+    for name, value in (("exp", exp), ("run", run), ("first_event", first_event)):
+        check_number(name, value)
     path = Path(path)
     number = first_event
     events = _events(path)

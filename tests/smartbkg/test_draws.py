@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartbkg.draws import block_seed, normal, philox, uniform
-from smartbkg.errors import BadEvent
+from smartbkg.errors import BadEvent, BadSeed
 
 
 def words(*values: int) -> tuple[np.ndarray, ...]:
@@ -84,7 +84,7 @@ def test_an_event_number_that_does_not_fit_is_refused(event: int) -> None:
 
 
 def test_a_seed_beyond_64_bits_is_refused() -> None:
-    with pytest.raises(ValueError, match="64 bits"):
+    with pytest.raises(BadSeed, match="64 bits"):
         uniform(2**64, 0, 0, 0, stream="s")
 
 

@@ -54,3 +54,16 @@ def test_the_seed_is_required(event_file, tmp_path):
     result = CliRunner().invoke(main, ["simulate", str(event_file), "-o", str(tmp_path / "reco.parquet")])
     assert result.exit_code == 2
     assert "--seed" in result.stderr
+
+
+def test_a_missing_folder_is_named(event_file, tmp_path):
+    result = CliRunner().invoke(main, ["simulate", str(event_file), "--seed", "1", "-o", str(tmp_path / "no" / "r.pq")])
+    assert result.exit_code == 3
+    assert result.stderr == f"error: no folder {tmp_path / 'no'} for r.pq\n"
+
+
+def test_a_seed_that_does_not_fit_is_refused_in_one_line(event_file, tmp_path):
+    arguments = ["simulate", str(event_file), "--seed", str(2**64), "-o", str(tmp_path / "reco.parquet")]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert result.stderr == f"error: the seed must fit 64 bits, found {2**64}\n"

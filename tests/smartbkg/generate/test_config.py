@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartbkg.errors import GenerationError, UnknownName
+from smartbkg.errors import BadSeed, GenerationError, UnknownName
 from smartbkg.generate.config import BLOCK_EVENTS, GenerateConfig
 
 
@@ -27,7 +27,7 @@ def test_an_unknown_type_names_the_near_one() -> None:
     ],
 )
 def test_numbers_out_of_range_are_refused(settings: dict[str, int], message: str) -> None:
-    with pytest.raises(GenerationError, match=message):
+    with pytest.raises((BadSeed, GenerationError), match=message):
         GenerateConfig(**{"event_type": "mixed", "n_events": 1, "seed": 1, **settings})  # type: ignore[arg-type]
 
 

@@ -11,7 +11,7 @@ import pyhepmc
 import pytest
 from numpy.typing import NDArray
 
-from smartbkg.errors import MissingExtra, NotAnEventFile, UnknownName
+from smartbkg.errors import GenerationError, MissingExtra, NotAnEventFile, UnknownName
 from smartbkg.events import EventBatch, MCStatus
 from smartbkg.generate import read_hepmc
 from smartbkg.generate.hepmc import EVENTS_PER_BATCH
@@ -163,3 +163,10 @@ def test_a_missing_library_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "pyhepmc", None)
     with pytest.raises(MissingExtra, match=r"pyhepmc.*smartbkg\[generate\]"):
         list(read_hepmc(tmp_path / "x.hepmc", "mixed"))
+
+
+@pytest.mark.parametrize("number", ["exp", "run", "first_event"])
+def test_numbers_that_no_event_can_carry_are_refused(tmp_path: Path, events: EventBatch, number: str) -> None:
+    write(tmp_path / "x.hepmc", events[:1])
+    with pytest.raises(GenerationError, match=f"{number} must be 0 to 2147483647, found 99999999999"):
+        next(read_hepmc(tmp_path / "x.hepmc", "mixed", **{number: 99_999_999_999}))
