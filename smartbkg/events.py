@@ -8,7 +8,7 @@ one column for each extra info (scores, weights). Mother indices count inside th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import IntFlag
 from functools import cached_property
@@ -214,15 +214,11 @@ class EventBatch:
         offsets, structs = ragged_column(table, "particles", source)
         particles = MCParticles(
             **{
-                attribute: _numpy(structs.field(name), kind, f"particles.{name}", source)
+                attribute: to_array(structs.field(name), kind, f"particles.{name}", source)
                 for name, (attribute, kind) in PARTICLE_COLUMNS.items()
             }
         )
-        extra = {
-            name: table[name].combine_chunks().to_numpy(zero_copy_only=False)
-            for name in table.column_names
-            if name not in {*KEY_COLUMNS, "particles"}
-        }
+        extra = read_extra(table, {*KEY_COLUMNS, "particles"}, source)
         batch = cls(**keys, offsets=offsets, particles=particles, extra=extra)
         _check_mothers(batch, source)
         return batch
@@ -298,18 +294,33 @@ def read_keys(table: pa.Table, source: Path | str) -> dict[str, NDArray[Any]]:
     missing = set(KEY_COLUMNS) - set(table.column_names)
     if missing:
         raise ColumnsMissing(source, missing, table.column_names)
-    names = table["event_type"].cast(pa.string()).combine_chunks()
-    codes = names.dictionary_encode()
-    found = codes.dictionary.to_pylist()
-    lookup = np.array([UNKNOWN_TYPE if n is None else event_type_code(n) for n in found] or [0], dtype=np.int8)
+    try:
+        names = table["event_type"].cast(pa.string()).combine_chunks()
+        codes = names.dictionary_encode()
+        found = codes.dictionary.to_pylist()
+        lookup = np.array([UNKNOWN_TYPE if n is None else event_type_code(n) for n in found] or [0], dtype=np.int8)
+    except (pa.ArrowException, UnknownName) as error:
+        raise BadEvent(f"{source}: event_type: {error}") from error
     indices = codes.indices.fill_null(0).to_numpy(zero_copy_only=False)
     types = np.where(names.is_null().to_numpy(zero_copy_only=False), UNKNOWN_TYPE, lookup[indices]).astype(np.int8)
     return {
-        "exp": _numpy(table["exp"], pa.int32(), "exp", source),
-        "run": _numpy(table["run"], pa.int32(), "run", source),
-        "event": _numpy(table["event"], pa.int64(), "event", source),
+        "exp": to_array(table["exp"], pa.int32(), "exp", source),
+        "run": to_array(table["run"], pa.int32(), "run", source),
+        "event": to_array(table["event"], pa.int64(), "event", source),
         "event_type": types,
     }
+
+
+def read_extra(table: pa.Table, own: Collection[str], source: Path | str) -> dict[str, NDArray[Any]]:
+    """Extra info (B,): the columns that are not the file's own. A missing float is NaN; a missing integer is none."""
+    extra = {}
+    for name in table.column_names:
+        if name not in own:
+            column = table[name].combine_chunks()
+            if column.null_count and pa.types.is_integer(column.type):
+                raise BadEvent(f"{source}: {column.null_count} values of {name} are missing")
+            extra[name] = column.to_numpy(zero_copy_only=False)
+    return extra
 
 
 def ragged_column(table: pa.Table, name: str, source: Path | str) -> tuple[NDArray[np.int64], pa.StructArray]:
@@ -350,12 +361,13 @@ def _check_columns(schema: pa.Schema, source: Path | str) -> None:
         raise ColumnsMissing(f"{source} (particles)", missing, found)
 
 
-def _numpy(column: Any, kind: pa.DataType, name: str, source: Path | str) -> NDArray[Any]:
+def to_array(column: Any, kind: pa.DataType, name: str, source: Path | str) -> NDArray[Any]:
+    """One column in its own type; BadEvent names it when values are missing or do not fit."""
     if column.null_count:
         raise BadEvent(f"{source}: {column.null_count} values of {name} are missing")
     try:
         column = column.cast(kind)
-    except pa.ArrowInvalid as error:
+    except pa.ArrowException as error:
         raise BadEvent(f"{source}: {name} does not fit {kind}: {error}") from error
     array: NDArray[Any] = column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(False)
     return array

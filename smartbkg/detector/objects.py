@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from smartbkg.errors import BadEvent, ColumnsMissing
-from smartbkg.events import ragged_column, take_ragged
+from smartbkg.events import ragged_column, take_ragged, to_array
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
@@ -99,9 +99,7 @@ class Collection:
         columns = {}
         for column, short in cls.kinds().items():
             values = structs.field(column)
-            if values.null_count:
-                raise BadEvent(f"{source}: {values.null_count} values of {name}.{column} are missing")
-            columns[column] = values.cast(_ARROW[short]).to_numpy(zero_copy_only=False)
+            columns[column] = to_array(values, _ARROW[short], f"{name}.{column}", source)
         return cls(offsets, **columns)
 
 

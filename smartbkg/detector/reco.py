@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from smartbkg.detector.objects import Clusters, Collection, KShorts, Pi0s, Tracks
 from smartbkg.errors import BadEvent, ColumnsMissing
-from smartbkg.events import KEY_COLUMNS, key_arrays, read_keys
+from smartbkg.events import KEY_COLUMNS, key_arrays, read_extra, read_keys
 from smartbkg.parquet import BATCH_SIZE, TableWriter, read_tables
 
 COLLECTIONS: dict[str, type[Collection]] = {"tracks": Tracks, "clusters": Clusters, "k_shorts": KShorts, "pi0s": Pi0s}
@@ -92,14 +92,9 @@ class RecoBatch:
         missing = {*KEY_COLUMNS, *COLLECTIONS} - set(table.column_names)
         if missing:
             raise ColumnsMissing(source, missing, table.column_names)
-        extra = {
-            name: table[name].combine_chunks().to_numpy(zero_copy_only=False)
-            for name in table.column_names
-            if name not in {*KEY_COLUMNS, *COLLECTIONS}
-        }
         keys: dict[str, Any] = read_keys(table, source)
         parts: dict[str, Any] = {name: kind.from_arrow(table, name, source) for name, kind in COLLECTIONS.items()}
-        return cls(**keys, **parts, extra=extra)
+        return cls(**keys, **parts, extra=read_extra(table, {*KEY_COLUMNS, *COLLECTIONS}, source))
 
 
 class RecoWriter(TableWriter):

@@ -209,6 +209,28 @@ def test_numbers_that_do_not_fit_are_refused() -> None:
         EventBatch.from_table(table.set_column(1, "run", pa.array([2**40])))
 
 
+@pytest.mark.parametrize("column", ["exp", "event_type"])
+def test_a_column_of_lists_is_refused_by_name(column: str) -> None:
+    table = batch_of([1]).to_table()
+    lists = table.set_column(table.column_names.index(column), column, pa.array([[1]]))
+    with pytest.raises(BadEvent, match=rf"events\.parquet: {column}"):
+        EventBatch.from_table(lists, "events.parquet")
+
+
+def test_an_event_type_in_a_file_that_nobody_knows_names_the_file_and_what_is_near() -> None:
+    table = batch_of([1]).to_table()
+    with pytest.raises(BadEvent, match=r"events\.parquet: event_type: unknown event type 'mixd'; near: mixed"):
+        EventBatch.from_table(table.set_column(3, "event_type", pa.array(["mixd"])), "events.parquet")
+
+
+def test_missing_extra_info_is_nan_for_a_float_and_refused_for_an_integer() -> None:
+    table = batch_of([1, 1]).to_table()
+    batch = EventBatch.from_table(table.append_column("score", pa.array([0.5, None])))
+    assert np.isnan(batch.extra["score"]).tolist() == [False, True]
+    with pytest.raises(BadEvent, match="1 values of rank are missing"):
+        EventBatch.from_table(table.append_column("rank", pa.array([7, None])))
+
+
 def test_a_truncated_file_is_refused_and_named(tmp_path: Path) -> None:
     with EventWriter(tmp_path / "x.parquet") as writer:
         writer.write(batch_of([5] * 100))
