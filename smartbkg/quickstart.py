@@ -32,10 +32,13 @@ class StepFailed(SmartBkgError):
 
 
 class OtherPlan(SmartBkgError):
-    """The folder holds a quickstart with other settings."""
+    """The folder holds a quickstart with other settings, or no quickstart at all but other things."""
 
     def __init__(self, directory: Path, found: Mapping[str, object], asked: Mapping[str, object]) -> None:
         self.directory = directory
+        if not found:
+            super().__init__(f"{directory} holds other things and no quickstart: give another folder with -o")
+            return
         differences = [f"{k}: {found.get(k)} there, {asked[k]} asked" for k in asked if found.get(k) != asked[k]]
         super().__init__(
             f"{directory} holds a quickstart with other settings ({'; '.join(differences)}): "
@@ -161,8 +164,10 @@ def _remember(directory: Path, plan: Plan) -> None:
 def _environment(directory: Path, plan: Plan) -> dict[str, str]:
     store = plan.store or f"sqlite:///{directory.resolve() / 'conditions.sqlite'}"
     # The tag is found by default: a stack in force outside must not lead the quickstart elsewhere.
-    stacks = ("CONDITIONS_TAGS", "BELLE2_CONDB_GLOBALTAG")
-    inherited = {name: value for name, value in os.environ.items() if name not in stacks}
+    hidden = {"CONDITIONS_TAGS", "BELLE2_CONDB_GLOBALTAG"}
+    if plan.store is None:
+        hidden.add("CONDITIONS_FILES")  # a site's payload folder is for the site's database, not for ours
+    inherited = {name: value for name, value in os.environ.items() if name not in hidden}
     return {**inherited, "CONDITIONS_URL": store, "PYTHONUNBUFFERED": "1"}
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -55,7 +57,7 @@ def test_a_folder_with_another_plan_is_refused_with_the_difference(tmp_path: Pat
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(OtherPlan):
+    with pytest.raises(OtherPlan, match="holds other things and no quickstart"):
         run(tmp_path, Plan(), 1, lambda _: None)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -70,3 +72,20 @@ def test_a_step_that_fails_names_its_command_and_keeps_what_was_made(tmp_path: P
         run(tmp_path, plan, 1, said.append)
     assert (tmp_path / "train.parquet").stat().st_mtime_ns == made
     assert said.count("(done already)") == 2
+
+
+@pytest.mark.parametrize(("store", "files"), [(None, None), ("postgresql://site/conditions", "/site/payloads")])
+def test_a_sites_payload_folder_is_for_its_own_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str | None, files: str | None
+) -> None:
+    monkeypatch.setenv("CONDITIONS_FILES", "/site/payloads")
+    seen: dict[str, str] = {}
+
+    def refuse(command: object, **options: Any) -> subprocess.CompletedProcess[str]:
+        seen.update(options["env"])
+        return subprocess.CompletedProcess([], 1)
+
+    monkeypatch.setattr(subprocess, "run", refuse)
+    with pytest.raises(StepFailed):
+        run(tmp_path, Plan(store=store), 1, lambda _: None)
+    assert seen.get("CONDITIONS_FILES") == files
