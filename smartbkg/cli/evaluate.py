@@ -79,7 +79,7 @@ def _table(evaluation: Evaluation) -> list[Figure]:
         rows += [
             Figure("largest pull", f"{comparison.largest_pull:+.2f}", "weighted against unfiltered, variance Σw²"),
             Figure("largest paired pull", f"{comparison.largest_paired_pull:+.2f}", "of the sampling alone"),
-            Figure("largest KL divergence", f"{max(o.kl for o in comparison.observables):.5f}", "of all observables"),
+            Figure("largest KL divergence", f"{comparison.largest_kl:.5f}", "of all observables"),
         ]
     return rows
 

@@ -58,12 +58,12 @@ class ObservableComparison:
         return _farthest(self.pulls)
 
     def to_json(self) -> dict[str, Any]:
-        """All figures; NaN (a bin with too few effective entries) as None."""
+        """All figures; NaN (a bin with too few effective entries, an observable without values) as None."""
         arrays = ("edges", "truth", "weighted", "variance", "pulls", "paired_pulls")
         return {
             "name": self.name,
-            **{name: [None if np.isnan(v) else float(v) for v in getattr(self, name)] for name in arrays},
-            **{name: float(getattr(self, name)) for name in ("chi2", "ks", "kl", "largest_pull")},
+            **{name: [_number(v) for v in getattr(self, name)] for name in arrays},
+            **{name: _number(getattr(self, name)) for name in ("chi2", "ks", "kl", "largest_pull")},
         }
 
 
@@ -86,6 +86,11 @@ class Comparison:
         """As `largest_pull`, by the variance of the sampling alone."""
         return _farthest(np.concatenate([o.paired_pulls for o in self.observables]))
 
+    @property
+    def largest_kl(self) -> float:
+        """Over all observables that have values."""
+        return _farthest(np.array([o.kl for o in self.observables]))
+
     def to_json(self) -> dict[str, Any]:
         """All figures."""
         return {
@@ -94,7 +99,7 @@ class Comparison:
             "sum_of_weights": self.sum_of_weights,
             "largest_pull": self.largest_pull,
             "largest_paired_pull": self.largest_paired_pull,
-            "largest_kl": max((o.kl for o in self.observables), default=0.0),
+            "largest_kl": self.largest_kl,
             "observables": [o.to_json() for o in self.observables],
         }
 
@@ -177,6 +182,8 @@ def bin_edges(truth: Floats, kept: Floats, bins: int) -> Floats:
         place = np.searchsorted(both, inner[inner > both[0]])
         return np.concatenate([[both[0] - 0.5], (both[place - 1] + both[place]) / 2, [both[-1] + 0.5]])
     edges = np.unique(np.quantile(truth, np.linspace(0, 1, bins + 1)))
+    if len(edges) == 1:  # all of the truth has one value, the kept events have many
+        return np.array([both[0], both[-1]])
     edges[0], edges[-1] = both[0], both[-1]
     return edges
 
@@ -229,6 +236,10 @@ def _pulls(difference: Floats, variance: Floats, enough: NDArray[np.bool_]) -> F
     # Weights of exactly 1 leave no sampling variance: then the difference is 0 too, or a bias beyond all measure.
     width = np.sqrt(np.maximum(variance, 1e-12))
     return np.where(enough, difference / width, np.nan)
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _farthest(values: Floats) -> float:

@@ -131,3 +131,19 @@ def test_an_observable_without_any_finite_value_has_no_pull() -> None:
     result = compare_observable("x", (nothing, np.ones(20)), (np.ones(20), np.ones(20)))
     assert result.truth.sum() == 0
     assert np.isnan(result.ks)
+
+
+def test_an_observable_of_nothing_but_nan_leaves_valid_json_and_the_others_figures() -> None:
+    x, p, keep = sample()
+    nothing = np.full(len(x), np.nan)  # the variables of another skim than the one that these events pass
+    result = compare({"other": nothing, "x": x}, p, {"other": nothing[keep], "x": x[keep]}, 1 / p[keep])
+    written = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert written["observables"][0]["kl"] is None
+    assert 0 < written["largest_kl"] == result.observables[1].kl == result.largest_kl
+
+
+def test_one_value_of_the_truth_against_many_kept_ones_is_one_bin_that_holds_all() -> None:
+    kept = np.linspace(0, 2, 100)
+    result = compare_observable("x", (np.ones(300), np.ones(300)), (kept, np.ones(100)))
+    assert result.edges.tolist() == [0, 2]
+    assert (result.truth.tolist(), result.weighted.tolist()) == ([300], [100])
