@@ -49,7 +49,7 @@ class DetectorConfig:
     # Electron against the others by shower energy over momentum: none below 0.2 GeV, 5 sigma from 1 GeV; plain.
     shower_separation: tuple[float, float, float] = (0.2, 1.0, 5.0)
     # Muon against hadrons by range in the iron: starts at 0.6 GeV (a muon needs that to reach it), 3.5 sigma from
-    # 1.5 GeV; plain. 3 % of the pions and kaons decay or punch through and look like a muon there (plain).
+    # 1.5 GeV; plain. 3 % of the hadrons decay or punch through and look like a muon there (plain).
     range_separation: tuple[float, float, float] = (0.6, 1.5, 3.5)
     punch_through: float = 0.03
 
