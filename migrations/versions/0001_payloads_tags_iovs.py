@@ -141,6 +141,12 @@ def protect_audit_sqlite() -> None:
             f"CREATE TRIGGER audit_no_{act.lower()} BEFORE {act} ON audit "
             f"BEGIN SELECT RAISE(ABORT, '{APPEND_ONLY}'); END"
         )
+    # INSERT OR REPLACE takes a row away without asking the trigger for deletes.
+    is_there = "EXISTS (SELECT 1 FROM audit WHERE id = NEW.id)"
+    op.execute(
+        f"CREATE TRIGGER audit_no_replace BEFORE INSERT ON audit WHEN {is_there} "
+        f"BEGIN SELECT RAISE(ABORT, '{APPEND_ONLY}'); END"
+    )
 
 
 def protect_audit_postgresql() -> None:

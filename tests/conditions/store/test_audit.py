@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from conditions.errors import TagExists
 from conditions.iov import IntervalOfValidity
-from conditions.store.session import Store
+from conditions.store.session import Store, open_store
 
 
 def trail(store: Store) -> list[tuple[str, str, str]]:
@@ -59,9 +59,16 @@ def test_the_database_refuses_to_change_the_trail(store: Store, act: str) -> Non
     assert [entry.who for entry in store.tag_history("a")] == ["tester"]
 
 
-def test_a_server_refuses_to_empty_the_trail(postgres_url: str) -> None:
-    from conditions.store import open_store
+def test_a_row_of_the_trail_cannot_be_replaced(sqlite_url: str) -> None:
+    with open_store(sqlite_url, user="tester") as store:
+        store.create_tag("a")
+        same_row = "INSERT OR REPLACE INTO audit SELECT id, at, 'nobody', action, subject_kind, subject_id, subject"
+        with pytest.raises(DBAPIError, match="append-only"), store._writer.begin() as connection:
+            connection.execute(text(f"{same_row}, before, after FROM audit"))
+        assert [entry.who for entry in store.tag_history("a")] == ["tester"]
 
+
+def test_a_server_refuses_to_empty_the_trail(postgres_url: str) -> None:
     with open_store(postgres_url, user="tester") as store:
         store.create_tag("a")
         with pytest.raises(DBAPIError, match="append-only"), store._writer.begin() as connection:
