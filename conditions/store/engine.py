@@ -8,6 +8,7 @@ writes in READ COMMITTED with the rows they decide about locked.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ CONNECT_TIMEOUT_S: Final = 10
 STORE_FILE: Final = "conditions.sqlite"
 # SQLite's words for a disk without room for the memory that its processes share, and for a file over its limit.
 NO_SPACE: Final = ("SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE")
+_URL_FORMS: Final = "sqlite:///PATH or postgresql://HOST/NAME"
 WRITES: Final = "conditions_writes"  # execution option of the engine that writes
 
 
@@ -44,14 +46,18 @@ def database_url(where: str | os.PathLike[str] | None) -> URL:
         return URL.create("sqlite", database=str(path))
     try:
         url = make_url(text)
-    except (ArgumentError, ValueError) as error:
-        raise BadInputError(f"{text!r} is no database URL: {error}") from error
+    except (ArgumentError, ValueError):
+        # Neither the text nor what was wrong with it is repeated: any part of it may be a password.
+        kind = re.split(r"[^\w+]", text)[0]
+        raise BadInputError(f"a URL that cannot be read begins with {kind!r}: write {_URL_FORMS}") from None
     if url.drivername in ("postgresql", "postgres"):
         return url.set(drivername="postgresql+psycopg")
     if url.drivername not in ("sqlite", "postgresql+psycopg"):
-        raise BadInputError(f"{shown(url)!r} is no database we know: use sqlite:///PATH or postgresql://HOST/NAME")
+        raise BadInputError(f"{shown(url)!r} is no database we know: use {_URL_FORMS}")
     if url.drivername == "sqlite" and (not url.database or url.database == ":memory:" or "uri" in url.query):
         raise BadInputError(f"{shown(url)!r} names no file: use sqlite:///PATH")
+    if url.drivername == "sqlite":
+        return url.set(database=str(Path(str(url.database)).absolute()))  # the same file, wherever this process goes
     return url
 
 
@@ -61,8 +67,8 @@ def sqlite_path(url: URL) -> Path | None:
 
 
 def shown(url: URL) -> str:
-    """The URL as it may be shown: without the password."""
-    return url.render_as_string(hide_password=True)
+    """The URL as it may be shown: without the password, which may stand among the options, too."""
+    return url.difference_update_query([key for key in url.query if "pass" in key]).render_as_string(hide_password=True)
 
 
 def make_engine(url: URL) -> Engine:
@@ -119,11 +125,18 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     cursor = connection.cursor()
     try:
-        cursor.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
+        if not _is_foreign(cursor):
+            cursor.execute("PRAGMA journal_mode = WAL")  # readers and the writer do not wait for each other
         cursor.execute("PRAGMA synchronous = FULL")  # a commit survives a power cut
         cursor.execute("PRAGMA foreign_keys = ON")
     finally:
         cursor.close()
+
+
+def _is_foreign(cursor: Any) -> bool:
+    """Whether a file is another program's, where nothing may change; a new one is ours."""
+    tables = {name for (name,) in cursor.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return bool(tables) and "alembic_version" not in tables
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import traceback
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,27 @@ def test_other_places_are_refused(where: str) -> None:
 
 def test_a_password_is_never_shown() -> None:
     assert shown(database_url("postgresql://ada:secret@h/db")) == "postgresql+psycopg://ada:***@h/db"
+    options = "password=secret&sslpassword=secret&sslmode=require"
+    assert shown(database_url(f"postgresql://ada@h/db?{options}")) == "postgresql+psycopg://ada@h/db?sslmode=require"
+
+
+@pytest.mark.parametrize("where", ["postgresql://ada:secret@h:x/db", "postgresql://h:secret/db", "a b://ada:secret@h"])
+def test_a_url_that_cannot_be_read_is_not_repeated(where: str) -> None:
+    with pytest.raises(BadInputError, match="cannot be read") as caught:
+        database_url(where)
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_store_stays_the_same_when_the_process_goes_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with open_store("sqlite:///s.sqlite") as store:
+        store.create_tag("mc16")
+        store.close()
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        assert [tag.name for tag in store.list_tags()] == ["mc16"]
 
 
 def test_settings_of_every_sqlite_connection(sqlite_url: str) -> None:
