@@ -5,15 +5,19 @@ A client keeps the stack in force, so that a job names its tags once. It decides
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from conditions.client.transport import Source
+from conditions.errors import NoPayloadForRun
 from conditions.iov import Run
 from conditions.payload import Payload
 from conditions.resolve import Resolved, check_stack, require
+
+log = logging.getLogger(__name__)
 
 
 class Client:
@@ -29,6 +33,7 @@ class Client:
         self.source = source
         self.stack = (stack,) if isinstance(stack, str) else tuple(stack)
         self.allow_open = allow_open
+        self._said: set[str] = set()  # names of optional payloads whose absence was said
 
     def resolve(
         self, run: Run, names: Iterable[str] | None = None, *, stack: Sequence[str] | str | None = None
@@ -54,8 +59,13 @@ class Client:
         return found[name]
 
     def find(self, name: str, run: Run, *, stack: Sequence[str] | str | None = None) -> Resolved | None:
-        """The winner of an optional payload, None when no tag of the stack has it for the run."""
-        return self.resolve(run, [name], stack=stack).get(name)
+        """The winner of an optional payload, None when no tag of the stack has it for the run; that is said once."""
+        in_force = check_stack(self.stack if stack is None else stack)
+        found = self.resolve(run, [name], stack=in_force).get(name)
+        if found is None and name not in self._said:
+            self._said.add(name)
+            log.warning("%s: it is optional", NoPayloadForRun(name, run, in_force))
+        return found
 
     def path(self, payload: Payload | Resolved) -> Path:
         """A local file with the payload's bytes, size and digest verified; treat it as read-only."""

@@ -41,6 +41,17 @@ def test_a_required_payload_is_named_with_run_and_stack_when_missing(filled: Sto
     assert client.find("gat", Run(7, 1)) is not None
 
 
+def test_a_missing_optional_payload_is_said_once_with_the_run(filled: Store, caplog: pytest.LogCaptureFixture) -> None:
+    client = Client(filled, "mc16")
+    for run in (8, 9):
+        assert client.find("gat", Run(8, run)) is None
+    assert client.find("cnn", Run(7, 1), stack="mc16") is None
+    assert [record.getMessage() for record in caplog.records] == [
+        "no payload 'gat' for 8:8 in mc16: it is optional",
+        "no payload 'cnn' for 7:1 in mc16: it is optional",
+    ]
+
+
 def test_files_are_verified(filled: Store) -> None:
     client = Client(filled, ["mc16"])
     won = client.get("gat", Run(7, 0))
