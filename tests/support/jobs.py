@@ -51,6 +51,8 @@ def add_until_refused(url: str, files: str, tag: str, name: str, exp: int) -> in
     """Add one row after the other until the tag's state forbids it; returns how many were added."""
     with open_store(url, files) as store:
         for run in range(1_000_000):
+            # A look between two changes, as people do it: SQLite's one write lock is free meanwhile.
+            store.list_iovs(tag, run=Run(exp, run))
             try:
                 store.add_iov(tag, name, 1, IntervalOfValidity.of_run(Run(exp, run)))
             except ChangeRefused:
