@@ -15,7 +15,7 @@ from conditions.cli.download import save_copy
 from conditions.cli.options import NameFilter, Noun, Settings, as_run, name_filter
 from conditions.cli.output import Record, echo_record, echo_records
 from conditions.cli.records import payload_record
-from conditions.errors import PayloadFileError
+from conditions.errors import NotFoundError, PayloadFileError
 from conditions.iov import Run
 from conditions.payload import Payload
 
@@ -112,6 +112,9 @@ def verify(settings: Settings, names: tuple[str, ...], tag: str | None) -> None:
         for name in names:
             store.get_payload(name)
         chosen = [each for each in store.list_payloads(tag=tag) if not names or each.name in names]
+        absent = sorted(set(names) - {each.name for each in chosen})
+        if absent:
+            raise NotFoundError(f"no payload {', '.join(map(repr, absent))} in tag {tag!r}")
         records = [_verified_record(store, each) for each in chosen]
     echo_records(records, ("name", "revision", "problem"), as_json=settings.as_json)
     if any(record["problem"] is not None for record in records):
@@ -135,8 +138,8 @@ def _metadata(document: str | None, pairs: tuple[str, ...]) -> dict[str, Any]:
         try:
             text = Path(document[1:]).read_text("utf-8") if document.startswith("@") else document
             metadata = json.loads(text)
-        except (OSError, ValueError) as error:
-            raise click.BadParameter(f"{document}: {error}", param_hint="--metadata") from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise click.BadParameter(f"{document[:100]}: {error}", param_hint="--metadata") from error
         if not isinstance(metadata, dict):
             raise click.BadParameter(f"{document} is no JSON object", param_hint="--metadata")
     for pair in pairs:
@@ -150,7 +153,7 @@ def _metadata(document: str | None, pairs: tuple[str, ...]) -> dict[str, Any]:
 def _json_or_text(value: str) -> Any:
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return value
 
 

@@ -62,8 +62,11 @@ def test_metadata_comes_from_a_document_and_from_fields_on_top(done: Command, tm
 
 @pytest.mark.parametrize(
     "options",
-    [["--metadata", "{"], ["--metadata", "[1]"], ["--metadata", "@nowhere"], ["--meta", "auc"], ["--meta", "auc=NaN"]],
-    ids=" ".join,
+    [
+        *(["--metadata", document] for document in ("{", "[1]", "@nowhere", "[" * 10_000)),
+        *(["--meta", pair] for pair in ("auc", "auc=NaN")),
+    ],
+    ids=lambda options: " ".join(options)[:20],
 )
 def test_metadata_that_is_no_json_object_is_wrong_usage(run_command: Command, options: list[str]) -> None:
     assert run_command("payload", "upload", "-", "--name", "a", *options, stdin="1").code == 2
@@ -151,7 +154,6 @@ def test_verify_names_the_damaged_payload(run_command: Command, done: Command, f
     upload(done, "sound", "sound")
     path = files_dir / stored["sha256"][:2] / stored["sha256"]
     path.chmod(0o644)
-    path.write_text("short")
     path.write_text("sho")
     assert [record["problem"] for record in done("payload", "verify", "sound", "--json").json] == [None]
     answer = run_command("payload", "verify", "--json")
@@ -160,6 +162,15 @@ def test_verify_names_the_damaged_payload(run_command: Command, done: Command, f
     assert problems["sound"] is None
     assert "3 bytes instead of 5" in problems["spoilt"]
     assert run_command("payload", "verify", "nothing").code == 3
+
+
+def test_verify_of_a_payload_that_the_tag_does_not_have_is_not_found(
+    run_command: Command, done: Command, first_tag: str
+) -> None:
+    upload(done, "other", "1")
+    answer = run_command("payload", "verify", "gain.txt", "other", "--tag", first_tag)
+    assert (answer.code, answer.out) == (3, "")
+    assert answer.err == "error: no payload 'other' in tag 'first'\n"
 
 
 def test_a_big_upload_shows_its_progress_on_a_terminal_and_its_data_on_stdout(tmp_path: Path) -> None:
