@@ -106,11 +106,12 @@ def name_filter(command: Callable[..., Any]) -> Callable[..., Any]:
         if glob is not None and regex is not None:
             raise click.UsageError("--name and --regex exclude each other")
         try:
-            pattern = None if regex is None else re.compile(regex)
+            # A bracket stands for itself, as in the store: payload names may hold some.
+            words = regex if glob is None else fnmatch.translate(glob.replace("[", "[[]"))
+            pattern = None if words is None else re.compile(words)
         except re.error as error:
             raise click.BadParameter(f"{regex!r}: {error}", param_hint="--regex") from error
-        wanted = NameFilter(glob, pattern if glob is None else re.compile(fnmatch.translate(glob)))
-        return command(*args, wanted=wanted, **kwargs)
+        return command(*args, wanted=NameFilter(glob, pattern), **kwargs)
 
     by_regex = click.option("--regex", metavar="REGEX", help="Only names that this matches as a whole.")
     return click.option("--name", "glob", metavar="GLOB", help="Only names like this, with * and ?.")(

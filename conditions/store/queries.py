@@ -196,7 +196,7 @@ def all_payloads(connection: Connection) -> Iterator[Payload]:
 
 def matches(pattern: str | None, name: str) -> bool:
     """Whether a name fits a pattern with `*` and `?`, in the same case; no pattern fits all."""
-    return pattern is None or re.fullmatch(fnmatch.translate(pattern), name) is not None
+    return pattern is None or re.fullmatch(fnmatch.translate(pattern.replace("[", "[[]")), name) is not None
 
 
 def name_list(names: Iterable[str]) -> list[str]:

@@ -39,6 +39,7 @@ def test_add_takes_the_latest_revision_or_the_one_asked_for(run_command: Command
 def test_list_filters_by_name_and_run_range(done: Command, filled_tag: str) -> None:
     assert listed(done, filled_tag) == ["gain 0,0,4,-1", "gain 5,0,-1,-1", "map 0,0,-1,-1"]
     assert listed(done, filled_tag, "--name", "g*") == ["gain 0,0,4,-1", "gain 5,0,-1,-1"]
+    assert listed(done, filled_tag, "--name", "[g]ain") == []
     assert listed(done, filled_tag, "--run", "4,77") == ["gain 0,0,4,-1", "map 0,0,-1,-1"]
     assert listed(done, filled_tag, "--regex", "gain", "--within", "5,1,6,0") == ["gain 5,0,-1,-1"]
 

@@ -84,6 +84,13 @@ def test_unknown_payloads_are_named_with_those_near(store: Store) -> None:
         store.get_payload("gat", 7)
 
 
+def test_only_two_characters_of_a_pattern_are_special(store: Store) -> None:
+    for name in ("gat[1].pth", "gat1.pth", "gat%.pth", "gat_.pth"):
+        store.upload(name, io.BytesIO(name.encode()))
+    for pattern, found in {"gat[1].pth": ["gat[1].pth"], "gat%*": ["gat%.pth"], "gat_.pth": ["gat_.pth"]}.items():
+        assert [payload.name for payload in store.list_payloads(pattern=pattern)] == found
+
+
 def test_lists_are_filtered_by_pattern_and_tag(store: Store) -> None:
     for name in ("gat.pth", "gat.onnx", "cnn.onnx"):
         store.upload(name, io.BytesIO(name.encode()))
