@@ -17,10 +17,16 @@ def appearing(path: Path | str) -> Iterator[Path]:
 
     Raises:
         FileNotFoundError: the folder is not there.
+        IsADirectoryError: `path` is a folder.
+        FileExistsError: `path` is a device or a pipe, which renaming would replace by a file.
     """
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"no folder {path.parent} for {path.name}")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, not a file to write")
+    if path.exists() and not path.is_file():
+        raise FileExistsError(f"{path} is a device or a pipe, not a file to write")
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
     temporary = Path(name)

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from smartbkg.atomic import appearing
-from smartbkg.errors import ColumnsMissing, NotAnEventFile
+from smartbkg.errors import BadEvent, ColumnsMissing, NotAnEventFile
 
 METADATA_KEY = b"smartbkg"
 # 4096 events of some 1.6 kB each: 7 MB a row group, small beside any job's memory.
@@ -52,11 +52,17 @@ class TableWriter:
         self.schema = schema.remove_metadata()
 
     def write_table(self, table: pa.Table) -> None:
-        """Append rows. Row groups have BATCH_SIZE rows, however many come at once."""
+        """Append rows. Row groups have BATCH_SIZE rows, however many come at once.
+
+        Raises:
+            BadEvent: a column is of another kind than that of the rows before.
+        """
         self._opened()
-        self._pending = pa.concat_tables(
-            [self._pending, table.cast(self.schema)] if self._pending else [table.cast(self.schema)]
-        )
+        try:
+            table = table.cast(self.schema)
+        except pa.ArrowException as error:
+            raise BadEvent(f"{self.path}: rows of other kinds than those before: {error}") from error
+        self._pending = pa.concat_tables([self._pending, table] if self._pending else [table])
         whole = len(self._pending) // BATCH_SIZE * BATCH_SIZE
         if whole:
             with _naming(self.path):

@@ -69,8 +69,6 @@ def generate_file(
     """
     if workers < 1:
         raise GenerationError(f"workers must be 1 or more, found {workers}")
-    path = Path(path)
-    _check_target(path)
     pending: list[EventBatch] = []
     done, cpu_ms = 0, 0.0
     with EventWriter(path, _metadata(config, command), extra={}) as writer:
@@ -88,14 +86,6 @@ def generate_file(
             writer.write(EventBatch.concat(pending))
         writer.metadata["times_ms"] = {"generate": cpu_ms / done if done else 0.0}
     return writer.metadata
-
-
-def _check_target(path: Path) -> None:
-    """Refuse before hours of work what would fail at their end."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"no folder {path.parent} for {path.name}")
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder, not a file to write")
 
 
 def _metadata(config: GenerateConfig, command: str | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from smartbkg.errors import ColumnsMissing, NotAnEventFile
+from smartbkg.errors import BadEvent, ColumnsMissing, NotAnEventFile
 from smartbkg.parquet import TableWriter, count_rows, read_metadata, read_tables
 
 SCHEMA = pa.schema([("n", pa.int64())])
@@ -34,6 +35,16 @@ def test_an_error_keeps_the_file_that_was_there(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), TableWriter(tmp_path / "x.parquet", SCHEMA) as writer:
         raise KeyboardInterrupt
     assert count_rows(tmp_path / "x.parquet") == 10
+
+
+def test_rows_of_another_kind_are_refused_and_leave_no_file(tmp_path: Path) -> None:
+    with (
+        pytest.raises(BadEvent, match=r"x\.parquet: rows of other kinds"),
+        TableWriter(tmp_path / "x.parquet", SCHEMA) as writer,
+    ):
+        writer.write_table(numbers(10))
+        writer.write_table(pa.table({"n": ["ten"]}))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("after_rows", [0, 3])
@@ -73,6 +84,13 @@ def test_a_target_in_a_missing_folder_is_refused_at_the_start(tmp_path: Path) ->
         TableWriter(tmp_path / "no" / "x.parquet", SCHEMA),
     ):
         pass
+
+
+def test_a_pipe_or_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileExistsError, match="pipe is a device or a pipe"), TableWriter(tmp_path / "pipe", SCHEMA):
+        pass
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_finished_file_can_be_read_by_others(tmp_path: Path) -> None:
