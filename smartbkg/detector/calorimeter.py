@@ -16,7 +16,8 @@ from smartbkg.events import EventBatch, MCParticles
 
 PHOTON, ELECTRON, MUON, K_LONG, ANTINEUTRON = 22, 11, 13, 130, -2112
 CLUSTER_CODES = (11, 13, 22, 130, 211, 321, 2112, 2212)
-# An antinucleon annihilates with a nucleon of the crystal and shows its rest energy, too.
+# An antineutron annihilates with a nucleon of the crystal, and the rest energy of both shows, too. So does an
+# antiproton, but its cluster is matched to its track, and nothing uses that energy.
 NEUTRON_GEV = 0.9396
 
 
