@@ -21,7 +21,7 @@ Command = Callable[..., Any]  # the fixtures of conftest.py
 def read_terminal(handle: int) -> str:
     """What comes next on a terminal, nothing when its other side is closed."""
     try:
-        return os.read(handle, 65_536).decode()
+        return os.read(handle, 65_536).decode(errors="replace")  # a read may end inside a character
     except OSError:
         return ""
 
