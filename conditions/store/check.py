@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from conditions.store.files import PayloadFiles
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What was found: files without a row, uploads that died, rows whose file is gone or holds other bytes."""
+    """What was found: files without a row, what died half-way, rows whose file is gone or holds other bytes."""
 
     payload_count: int
     orphans: tuple[Path, ...]
@@ -28,7 +29,9 @@ class CheckReport:
         return not (self.missing or self.corrupt) and (self.repaired or not (self.orphans or self.leftovers))
 
 
-def check_files(files: PayloadFiles, read_payloads: Callable[[], Sequence[Payload]], *, repair: bool) -> CheckReport:
+def check_files(
+    files: PayloadFiles, read_payloads: Callable[[], Sequence[Payload]], unfinished: Sequence[Path], *, repair: bool
+) -> CheckReport:
     """Compare all files with all rows; a repair removes what no row speaks of, and nothing else.
 
     No upload is under way while files and rows are listed, so a file without a row then is one that nobody will
@@ -38,7 +41,7 @@ def check_files(files: PayloadFiles, read_payloads: Callable[[], Sequence[Payloa
         payloads = read_payloads()
         known = {payload.sha256 for payload in payloads}
         orphans = tuple(path for digest, path in files.digests() if digest not in known)
-        leftovers = tuple(files.leftovers())
+        leftovers = (*files.leftovers(), *unfinished)
         if repair:
             for path in (*orphans, *leftovers):
                 _remove(path)
@@ -55,8 +58,11 @@ def check_files(files: PayloadFiles, read_payloads: Callable[[], Sequence[Payloa
 
 
 def _remove(path: Path) -> None:
-    """Remove one file; somebody may have removed it already."""
+    """Remove one file or folder; somebody may have removed it already."""
     try:
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     except OSError as error:
         raise StoreUnavailable(path, error.strerror or str(error)) from error

@@ -56,8 +56,6 @@ def database_url(where: str | os.PathLike[str] | None) -> URL:
         raise BadInputError(f"{shown(url)!r} is no database we know: use {_URL_FORMS}")
     if url.drivername == "sqlite" and (not url.database or url.database == ":memory:" or "uri" in url.query):
         raise BadInputError(f"{shown(url)!r} names no file: use sqlite:///PATH")
-    if url.drivername == "sqlite":
-        return url.set(database=str(Path(str(url.database)).absolute()))  # the same file, wherever this process goes
     return url
 
 

@@ -7,6 +7,7 @@ An embedded SQLite store makes and upgrades itself. A server's schema is changed
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import tempfile
 from pathlib import Path
@@ -91,6 +92,11 @@ def read_revision(url: URL, engine: Engine) -> str | None:
         return _read_revision(url, connection)
 
 
+def unfinished(path: Path) -> list[Path]:
+    """Folders in which a SQLite store was made by processes that died; when it is there, nobody needs them."""
+    return sorted(path.parent.glob(f"{_unfinished_prefix(glob.escape(path.name))}*"))
+
+
 def migrations_folder() -> Path:
     """Where the migrations lie: inside the installed package, or at the top of the source tree."""
     package = Path(__file__).parents[1]
@@ -129,7 +135,7 @@ def _make_sqlite(path: Path) -> None:
     """Make a database beside its place and give it the name when it is complete, unless somebody was quicker."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".new-", dir=path.parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=_unfinished_prefix(path.name), dir=path.parent) as folder:
             made = Path(folder) / path.name
             _upgrade_in_place(URL.create("sqlite", database=str(made)))
             os.link(made, path)
@@ -137,10 +143,16 @@ def _make_sqlite(path: Path) -> None:
     except FileExistsError:
         return
     except OSError as error:
+        if error.errno == errno.ENOENT and path.exists():  # somebody was quicker, and a repair took what we made
+            return
         if error.errno in _NO_LINKS:
             _upgrade_in_place(URL.create("sqlite", database=str(path)))
             return
         raise StoreUnavailable(path, error.strerror or str(error)) from error
+
+
+def _unfinished_prefix(name: str) -> str:
+    return f".new-{name}-"
 
 
 def _upgrade_in_place(url: URL) -> None:

@@ -275,7 +275,9 @@ class Store:
         """Compare files and rows; a repair removes files that no row speaks of."""
         if self._transaction is not None:
             raise StoreBusy(self.url, "a check cannot be part of a transaction")
-        return check_files(self._files, self._all_payloads, repair=repair)
+        path = sqlite_path(self._url)
+        unfinished = [] if path is None else schema.unfinished(path)
+        return check_files(self._files, self._all_payloads, unfinished, repair=repair)
 
     def close(self) -> None:
         """Let go of the database; a closed store connects again when it is used."""

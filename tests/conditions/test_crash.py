@@ -152,4 +152,6 @@ def test_a_kill_while_the_embedded_store_makes_itself_leaves_no_half_store(tmp_p
             made = [tag.name for tag in store.list_tags()]
             assert made in ([], ["first"])
             store.create_tag("second")
-            assert store.check().ok
+            assert_whole(store)
+        left = {path.name for path in (tmp_path / str(number)).iterdir()}
+        assert left == {"store.sqlite", "payloads"}
