@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import io
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ WEIGHTS_KEY = "model_state_dict"
 MANIFEST_KEY = "manifest"
 # The deployed network is 0.5 MB and the class defaults 7 MB; a gigabyte is no checkpoint of ours.
 MAX_BYTES = 1 << 30
+# What weights are saved as; half and double precision become single.
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _ALIAS = re.compile(r"^gat_layers\.\d+\.gap\.gate_nn\.(weight|bias)$")
 
 
@@ -82,6 +85,7 @@ def load_plain(content: bytes, source: Path | str) -> dict[str, Any]:
     Raises:
         NotAModel
     """
+    _check_unpacked(content, source)
     try:
         values = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise anything
@@ -108,14 +112,13 @@ def network_of(state: Mapping[Any, Any], source: Path | str) -> Gat:
     unexpected = sorted(map(str, set(state) - set(expected)))
     if missing or unexpected:
         raise NotAModel(source, "; ".join(_said("missing", missing) + _said("unexpected", unexpected)))
-    for key, tensor in state.items():
-        _check_tensor(str(key), tensor, expected[key], source)
-    for alias in sorted(aliases & set(state)):
+    weights = {key: _single_precision(key, tensor, expected[key], source) for key, tensor in state.items()}
+    for alias in sorted(aliases):
         gate = alias.replace(".gap.gate_nn.", ".gap_gate.")
-        if not torch.equal(state[alias], state[gate]):
+        if not torch.equal(weights.setdefault(alias, weights[gate]), weights[gate]):
             raise NotAModel(source, f"{alias} and {gate} must be the same numbers, and are not")
     network = Gat(config)
-    network.load_state_dict({**{a: state[a.replace(".gap.gate_nn.", ".gap_gate.")] for a in aliases}, **state})
+    network.load_state_dict(weights)
     return network.eval()
 
 
@@ -192,13 +195,31 @@ def _shape(state: Mapping[Any, Any], key: str, dimensions: int, source: Path | s
     return tuple(tensor.shape)
 
 
-def _check_tensor(key: str, tensor: object, expected: Tensor, source: Path | str) -> None:
-    if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+def _single_precision(key: str, tensor: object, expected: Tensor, source: Path | str) -> Tensor:
+    """The tensor as the network holds it, when it is what was expected."""
+    if not isinstance(tensor, Tensor) or tensor.dtype not in _DTYPES:
         raise NotAModel(source, f"{key} is no tensor of floating point numbers")
     if tensor.shape != expected.shape:
         raise NotAModel(source, f"{key} has the shape {tuple(tensor.shape)}, expected {tuple(expected.shape)}")
-    if not torch.isfinite(tensor).all():
+    # A view can repeat one number as often as it likes: a small file must not ask for all the memory there is.
+    plain = tensor.layout is torch.strided and tensor.device.type == "cpu"
+    if not plain or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise NotAModel(source, f"{key} does not hold the numbers of its shape")
+    single = tensor.float()
+    if not torch.isfinite(single).all():
         raise NotAModel(source, f"{key} holds numbers that are not finite")
+    return single
+
+
+def _check_unpacked(content: bytes, source: Path | str) -> None:
+    """Refuse an archive that unpacks to more than a checkpoint may have; torch itself never packs."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            size_bytes = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
+        return  # the old format, or damaged: torch will say
+    if size_bytes > MAX_BYTES:
+        raise NotAModel(source, f"it unpacks to {size_bytes} bytes; a checkpoint has 1 to {MAX_BYTES}")
 
 
 def _said(what: str, keys: list[str]) -> list[str]:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 
 from smartbkg.errors import ModelMismatch, NotAModel
 from smartbkg.features import GATGAP_SPEC
+from smartbkg.models import checkpoint
 from smartbkg.models.checkpoint import checkpoint_bytes, load_checkpoint, save_checkpoint
 from smartbkg.models.gat import GATGAP_CONFIG, Gat, GatConfig
 from support.networks import SMALL_CONFIG, manifest_of, random_network
@@ -145,6 +147,36 @@ def test_a_torch_file_without_weights_is_refused(content: object, tmp_path: Path
         load_checkpoint(tmp_path / "a.pth")
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_another_precision_become_single(dtype: torch.dtype, tmp_path: Path) -> None:
+    state = {name: tensor.to(dtype) for name, tensor in random_network(SMALL_CONFIG).state_dict().items()}
+    loaded = load_checkpoint(write(tmp_path / "a.pth", state)).network.state_dict()
+    assert {tensor.dtype for tensor in loaded.values()} == {torch.float32}
+    assert all(torch.equal(loaded[name], tensor.float()) for name, tensor in state.items())
+
+
+def test_a_small_file_that_unpacks_to_much_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "MAX_BYTES", 100_000)
+    path = write(tmp_path / "a.pth", random_network(SMALL_CONFIG).state_dict(), more=torch.zeros(1_000_000))
+    with zipfile.ZipFile(path) as archive:
+        records = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in records.items():
+            archive.writestr(name, content)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(NotAModel, match=r"a\.pth.* unpacks to 40\d{5} bytes"):
+        load_checkpoint(path)
+
+
+def test_a_small_file_cannot_ask_for_a_huge_network(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in Gat(GatConfig(units=10**5, layers=1)).state_dict().items()}
+    path = write(tmp_path / "a.pth", {name: torch.zeros(1).expand(shape) for name, shape in shapes.items()})
+    assert path.stat().st_size < 10_000
+    with pytest.raises(NotAModel, match="does not hold the numbers of its shape"):
+        load_checkpoint(path)
+
+
 def drop(state: State) -> None:
     del state["gat_layers.1.fc.bias"]
 
@@ -163,6 +195,22 @@ def spoil(state: State) -> None:
 
 def blow_up(state: State) -> None:
     state["fc_output.bias"][0] = float("inf")
+
+
+def too_large(state: State) -> None:
+    state["fc_output.bias"] = torch.tensor([1e300], dtype=torch.float64)
+
+
+def eight_bits(state: State) -> None:
+    state["fc_output.bias"] = state["fc_output.bias"].to(torch.float8_e4m3fn)
+
+
+def sparse(state: State) -> None:
+    state["fc_output.weight"] = state["fc_output.weight"].to_sparse()
+
+
+def nowhere(state: State) -> None:
+    state["fc_output.weight"] = state["fc_output.weight"].to("meta")
 
 
 def split_alias(state: State) -> None:
@@ -203,6 +251,10 @@ def flat_attention(state: State) -> None:
         (reshape, r"gat_layers\.1\.fc\.bias has the shape \(9,\), expected \(4,\)"),
         (spoil, r"gat_layers\.1\.gat\.fc\.weight holds numbers that are not finite"),
         (blow_up, r"fc_output\.bias holds numbers that are not finite"),
+        (too_large, r"fc_output\.bias holds numbers that are not finite"),
+        (eight_bits, r"fc_output\.bias is no tensor of floating point numbers"),
+        (sparse, r"fc_output\.weight does not hold the numbers of its shape"),
+        (nowhere, r"fc_output\.weight does not hold the numbers of its shape"),
         (split_alias, r"gap\.gate_nn\.weight and gat_layers\.0\.gap_gate\.weight must be the same"),
         (half_gap, r"unexpected: gat_layers\.1\.gap"),
         (whole_numbers, r"fc_output\.bias is no tensor of floating point numbers"),
