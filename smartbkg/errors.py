@@ -4,7 +4,8 @@
     ├── EventDataError            what a file or a batch of events holds
     │   ├── NotAnEventFile        it cannot be read as Parquet at all
     │   ├── ColumnsMissing        it lacks columns that were asked for
-    │   └── BadEvent              one event breaks the rules of the format
+    │   ├── BadEvent              one event breaks the rules of the format
+    │   └── NothingToCompare      a sample without passing events
     ├── BadSeed                   a seed that does not fit 64 bits
     ├── WorkerLost                a worker process ended before its work was done
     ├── MissingExtra              a library of an optional extra is not installed
@@ -16,8 +17,11 @@
     │   ├── ModelMismatch         it does not fit what it is used with
     │   └── BadScore              a score that is no probability
     ├── TrainingError             a training that cannot start or go on
-    └── FrameworkError            a path or module used against its rules
-        └── ModuleFailed          a module raised in the event loop
+    ├── FrameworkError            a path or module used against its rules
+    │   └── ModuleFailed          a module raised in the event loop
+    └── QuickstartError           a quickstart that cannot start or go on
+        ├── StepFailed            one of its commands ended with an error
+        └── OtherPlan             its folder holds other things
 
 A message says what was asked, what was found, and what is near.
 """
@@ -25,7 +29,7 @@ A message says what was asked, what was found, and what is near.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 
@@ -66,6 +70,10 @@ class ColumnsMissing(EventDataError):
 
 class BadEvent(EventDataError):
     """One event breaks a rule of the format."""
+
+
+class NothingToCompare(EventDataError):
+    """One of the two samples holds no passing events."""
 
 
 class BadSeed(SmartBkgError):
@@ -148,3 +156,30 @@ class ModuleFailed(FrameworkError):
     def __init__(self, module: str, step: str, where: str, error: Exception) -> None:
         self.module, self.step, self.where, self.error = module, step, where, error
         super().__init__(f"module {module} failed in {step} at {where}: {error}")
+
+
+class QuickstartError(SmartBkgError):
+    """Base: a quickstart that cannot start or go on."""
+
+
+class StepFailed(QuickstartError):
+    """A command of the quickstart ended with an error."""
+
+    def __init__(self, command: str, code: int) -> None:
+        self.command, self.code = command, code
+        super().__init__(f"this command ended with code {code}: {command}")
+
+
+class OtherPlan(QuickstartError):
+    """The folder holds a quickstart with other settings, or no quickstart at all but other things."""
+
+    def __init__(self, directory: Path, found: Mapping[str, object], asked: Mapping[str, object]) -> None:
+        self.directory = directory
+        if not found:
+            super().__init__(f"{directory} holds other things and no quickstart: give another folder with -o")
+            return
+        differences = [f"{k}: {found.get(k)} there, {asked[k]} asked" for k in asked if found.get(k) != asked[k]]
+        super().__init__(
+            f"{directory} holds a quickstart with other settings ({'; '.join(differences)}): "
+            "give another folder with -o, or remove this one"
+        )

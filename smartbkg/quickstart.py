@@ -17,33 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from smartbkg.atomic import write_atomically
-from smartbkg.errors import SmartBkgError
+from smartbkg.errors import OtherPlan, StepFailed
 
 PLAN_FILE = "quickstart.json"
 TAG = "SmartBKG_GATGAP"
-
-
-class StepFailed(SmartBkgError):
-    """A command of the quickstart ended with an error."""
-
-    def __init__(self, command: str, code: int) -> None:
-        self.command, self.code = command, code
-        super().__init__(f"this command ended with code {code}: {command}")
-
-
-class OtherPlan(SmartBkgError):
-    """The folder holds a quickstart with other settings, or no quickstart at all but other things."""
-
-    def __init__(self, directory: Path, found: Mapping[str, object], asked: Mapping[str, object]) -> None:
-        self.directory = directory
-        if not found:
-            super().__init__(f"{directory} holds other things and no quickstart: give another folder with -o")
-            return
-        differences = [f"{k}: {found.get(k)} there, {asked[k]} asked" for k in asked if found.get(k) != asked[k]]
-        super().__init__(
-            f"{directory} holds a quickstart with other settings ({'; '.join(differences)}): "
-            "give another folder with -o, or remove this one"
-        )
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smartbkg.errors import EventDataError
+from smartbkg.errors import NothingToCompare
 
 Floats = NDArray[np.float64]
 # Enough bins to see a shape, as long as each holds enough truth for a pull that is nearly Gaussian: with the usual
@@ -31,10 +31,6 @@ DISCRETE = 50
 # Below this many effective entries, (Σ w)² / Σ w², the sum Σ w² does not measure its own variance, and a pull means
 # nothing.
 MIN_EFFECTIVE = 10
-
-
-class NothingToCompare(EventDataError):
-    """One of the two samples holds no passing events."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ import pytest
 
 import conditions.cli
 import smartbkg.cli
-from smartbkg.quickstart import PLAN_FILE, OtherPlan, Plan, Step, StepFailed, run, steps
+from smartbkg.errors import OtherPlan, StepFailed
+from smartbkg.quickstart import PLAN_FILE, Plan, Step, run, steps
 
 
 @pytest.mark.parametrize("step", steps(Plan(), workers=2), ids=lambda s: s.title)

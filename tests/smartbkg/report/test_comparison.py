@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smartbkg.errors import NothingToCompare
 from smartbkg.report.comparison import (
-    NothingToCompare,
     bin_edges,
     compare,
     compare_observable,
