@@ -20,16 +20,16 @@ from numpy.typing import NDArray
 from smartbkg.atomic import write_atomically
 from smartbkg.draws import block_seed, uniform
 from smartbkg.errors import ColumnsMissing, TrainingError
-from smartbkg.events import EventBatch, read_batches
+from smartbkg.events import EventBatch, read_batches, to_array
 from smartbkg.features import GATGAP_SPEC, Features, FeatureSpec, build
-from smartbkg.matching import NOT_FOUND, EventIndex, EventKeys, event_name
+from smartbkg.matching import NOT_FOUND, EventIndex, EventKeys, event_name, join_keys
 from smartbkg.parquet import read_schema, read_tables
 
 # x as the network reads it; tokens and mothers small, since a training set may have 10^8 particles.
 _PARTICLE_FILES = {"x": np.float32, "token": np.int16, "mother": np.int32}
 _EVENT_FILES = {"counts": np.int64, "passed": np.bool_, "exp": np.int32, "run": np.int32, "event": np.int64}
 _INDEX = "index.json"
-_KEYS = ("exp", "run", "event")
+KEYS = {"exp": pa.int32(), "run": pa.int32(), "event": pa.int64()}
 
 
 class Labels:
@@ -64,26 +64,42 @@ def read_labels(paths: Iterable[Path | str], skim: str) -> Labels:
 
     Raises:
         ColumnsMissing: a file without the keys or the skim's column; it names the columns that are there.
+        BadEvent: numbers of an event that are none.
         EventTwice: an event with two labels.
         TrainingError: a column that is no yes or no.
     """
-    tables = []
+    keys, passed = [], []
     for path in paths:
-        names = read_schema(path).names
-        if skim not in names:
-            flags = [field.name for field in read_schema(path) if pa.types.is_boolean(field.type)]
-            raise ColumnsMissing(path, [skim], flags or names)
-        tables += list(read_tables(path, [*_KEYS, skim]))
-        if tables and not pa.types.is_boolean(tables[-1][skim].type):
-            raise TrainingError(f"the column {skim} of {path} holds {tables[-1][skim].type}, not yes or no")
-    if not tables:
+        check_flag(path, skim)
+        for table in read_tables(path, [*KEYS, skim]):
+            keys.append(read_names(table, path))
+            passed.append(read_flag(table, skim, path))
+    if not keys:
         raise TrainingError(f"no labels for {skim}: the files are empty")
-    table = pa.concat_tables(tables)
-    if any(table[name].null_count for name in (*_KEYS, skim)):
-        raise TrainingError(f"some labels for {skim} have missing values in {', '.join((*_KEYS, skim))}")
-    exp, run, event, passed = (table[name].to_numpy() for name in (*_KEYS, skim))
-    keys = (exp.astype(np.int32), run.astype(np.int32), event.astype(np.int64))
-    return Labels(keys, passed.astype(np.bool_))
+    return Labels(join_keys(keys), np.concatenate(passed))
+
+
+def check_flag(path: Path | str, skim: str) -> None:
+    """Refuse a file in which the column of the skim says nothing; raises as `read_labels`."""
+    schema = read_schema(path)
+    if skim not in schema.names:
+        flags = [field.name for field in schema if pa.types.is_boolean(field.type)]
+        raise ColumnsMissing(path, [skim], flags or schema.names)
+    if not pa.types.is_boolean(schema.field(skim).type):
+        raise TrainingError(f"the column {skim} of {path} holds {schema.field(skim).type}, not yes or no")
+
+
+def read_names(table: pa.Table, source: Path | str) -> EventKeys:
+    """exp, run and event (B,) of each row, in the types of the event files; BadEvent where they do not fit."""
+    exp, run, event = (to_array(table[name], kind, name, source) for name, kind in KEYS.items())
+    return exp, run, event
+
+
+def read_flag(table: pa.Table, skim: str, source: Path | str) -> NDArray[np.bool_]:
+    """(B,) whether each row passes; TrainingError where that is not said."""
+    if table[skim].null_count:
+        raise TrainingError(f"{table[skim].null_count} of {len(table)} events of {source} have no label for {skim}")
+    return np.asarray(table[skim].to_numpy(), dtype=np.bool_)
 
 
 @dataclass(frozen=True)
@@ -176,7 +192,7 @@ def _write(folder: Path, batches: Iterator[EventBatch], labels: Labels, spec: Fe
             features = build(batch, spec)
             keys = (batch.exp, batch.run, batch.event)
             columns: dict[str, NDArray[Any]] = {"x": features.x, "token": features.token, "mother": features.mother}
-            columns |= {"counts": features.counts, "passed": labels.of(keys), **dict(zip(_KEYS, keys, strict=True))}
+            columns |= {"counts": features.counts, "passed": labels.of(keys), **dict(zip(KEYS, keys, strict=True))}
             for name, kind in {**_PARTICLE_FILES, **_EVENT_FILES}.items():
                 raw = np.ascontiguousarray(columns[name], dtype=kind).tobytes()
                 streams[name].write(raw)
@@ -202,9 +218,12 @@ def _open(folder: Path, digest: str) -> TrainingSet:
 
 
 def _index(folder: Path) -> dict[str, Any]:
-    path = folder / _INDEX
-    values: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    return values
+    """What the folder holds; nothing when nobody can tell, and it is built again."""
+    try:
+        values = json.loads((folder / _INDEX).read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
 
 
 def _identity(paths: Sequence[Path | str]) -> list[list[str | int]]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from smartbkg.decision import MAX_WEIGHT
-from smartbkg.errors import ColumnsMissing, ModelMismatch, TrainingError
+from smartbkg.errors import BadEvent, ColumnsMissing, ModelMismatch, TrainingError
 from smartbkg.events import read_batches
 from smartbkg.features import build
 from smartbkg.matching import NOT_FOUND, EventIndex, EventKeys, event_name, join_keys
@@ -24,13 +24,12 @@ from smartbkg.parquet import read_metadata, read_schema, read_tables
 from smartbkg.report.comparison import Comparison, compare
 from smartbkg.scorer import Scorer, open_scorer
 from smartbkg.training import metrics
-from smartbkg.training.data import read_labels
+from smartbkg.training.data import KEYS, check_flag, read_flag, read_labels, read_names
 from smartbkg.training.metrics import REFERENCE_TIMES, ReferenceTimes, Roc
 
 WEIGHT = "weight"
 # Between one batch and another a score may differ in its last bits; another network differs by far more.
 WEIGHT_TOLERANCE = 1e-4
-_KEYS = ("exp", "run", "event")
 # Points of the ROC curve in a file: enough for any plot, whatever the number of events.
 _ROC_POINTS = 200
 
@@ -200,17 +199,30 @@ def _found(names: EventKeys, index: EventIndex, p: NDArray[np.float64], what: st
 
 
 def _passing(paths: Sequence[Path], skim: str, needed: list[str]) -> tuple[EventKeys, dict[str, NDArray[Any]]]:
-    """Names of the events that pass, and all float columns of the files."""
-    tables = []
+    """Names of the events that pass, the needed columns, and all float columns that every file has."""
+    names: list[EventKeys] = []
+    values: list[dict[str, NDArray[np.float64]]] = []
     for path in paths:
-        schema = read_schema(path)
-        missing = {*_KEYS, skim, *needed} - set(schema.names)
-        if missing:
-            raise ColumnsMissing(path, missing, schema.names)
-        columns = [*_KEYS, skim, *(field.name for field in schema if pa.types.is_floating(field.type))]
-        empty = pa.schema([schema.field(name) for name in columns]).empty_table()
-        tables += [empty, *(table.filter(table[skim]) for table in read_tables(path, columns))]
-    table = pa.concat_tables(tables)
-    exp, run, event = (table[name].to_numpy() for name in _KEYS)
-    floats = [name for name in table.column_names if name not in {*_KEYS, skim}]
-    return (exp, run, event), {name: table[name].to_numpy().astype(np.float64) for name in floats}
+        check_flag(path, skim)
+        columns = _number_columns(path, needed)
+        empty = pa.schema([field for field in read_schema(path) if field.name in {*KEYS, skim, *columns}]).empty_table()
+        for table in (empty, *read_tables(path, [*KEYS, skim, *columns])):
+            passed = read_flag(table, skim, path)
+            exp, run, event = read_names(table, path)
+            names.append((exp[passed], run[passed], event[passed]))
+            values.append({name: table[name].cast(pa.float64()).to_numpy()[passed] for name in columns})
+    common = [name for name in values[0] if all(name in part for part in values)]
+    return join_keys(names), {name: np.concatenate([part[name] for part in values]) for name in common}
+
+
+def _number_columns(path: Path, needed: list[str]) -> list[str]:
+    """The needed columns, which must hold numbers, and all columns of floats."""
+    schema = read_schema(path)
+    missing = {*KEYS, *needed} - set(schema.names)
+    if missing:
+        raise ColumnsMissing(path, missing, schema.names)
+    for name in needed:
+        kind = schema.field(name).type
+        if not pa.types.is_floating(kind) and not pa.types.is_integer(kind):
+            raise BadEvent(f"{path}: {name} is {kind}, not numbers")
+    return list(dict.fromkeys([*needed, *(field.name for field in schema if pa.types.is_floating(field.type))]))

@@ -99,6 +99,40 @@ def test_kept_events_without_weights_are_refused(model: Path, toy: ToySample) ->
     assert "lacks weight" in result.stderr
 
 
+def test_kept_files_with_other_columns_are_compared_by_what_they_share(
+    model: Path, toy: ToySample, tmp_path: Path
+) -> None:
+    table = pq.read_table(write_kept(tmp_path / "kept.parquet", toy, model))
+    parts = [table[:40], table[40:].append_column("more", pa.array(np.ones(len(table) - 40)))]
+    parts[1] = parts[1].set_column(0, "exp", parts[1]["exp"].cast(pa.int64()))
+    for name, part in zip("ab", parts, strict=True):
+        pq.write_table(part, tmp_path / name)
+    whole = evaluate(model, toy, "--kept", str(tmp_path / "kept.parquet"), "--json")
+    cut = evaluate(model, toy, "--kept", str(tmp_path / "a"), "--kept", str(tmp_path / "b"), "--json")
+    assert cut.exit_code == 0, cut.output
+    assert json.loads(cut.stdout)["comparison"] == json.loads(whole.stdout)["comparison"]
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        ("weight", "text", "weight is string, not numbers"),
+        (SKIM, 1.0, "holds double, not yes or no"),
+        (SKIM, None, "have no label for toySkim"),
+    ],
+)
+def test_kept_events_with_columns_of_another_kind_are_refused(
+    column: str, values: object, said: str, model: Path, toy: ToySample, tmp_path: Path
+) -> None:
+    table = pq.read_table(write_kept(tmp_path / "kept.parquet", toy, model))
+    kind = pa.bool_() if values is None else None
+    wrong = pa.array([values] * len(table), kind)
+    pq.write_table(table.set_column(table.schema.get_field_index(column), column, wrong), tmp_path / "kept.parquet")
+    result = evaluate(model, toy, "--kept", str(tmp_path / "kept.parquet"))
+    assert result.exit_code == 1
+    assert said in result.stderr
+
+
 def test_labels_of_more_than_the_events_cannot_be_compared(model: Path, toy: ToySample, tmp_path: Path) -> None:
     kept = write_kept(tmp_path / "kept.parquet", toy, model)
     rows = pq.read_table(toy.labels)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from smartbkg.errors import ColumnsMissing, NotAnEventFile, TrainingError
+from smartbkg.errors import BadEvent, ColumnsMissing, NotAnEventFile, TrainingError
 from smartbkg.events import EventBatch, EventWriter
 from smartbkg.features import build
 from smartbkg.matching import EventTwice
@@ -101,8 +101,25 @@ def test_a_column_that_is_no_flag_is_refused(tmp_path: Path) -> None:
 def test_missing_values_are_refused(tmp_path: Path) -> None:
     rows = {"exp": [0, 0], "run": [1, 1], "event": [1, 2], "toySkim": [True, None]}
     pq.write_table(pa.table(rows), tmp_path / "l")
-    with pytest.raises(TrainingError, match="missing values"):
+    with pytest.raises(TrainingError, match=r"1 of 2 events of .* have no label for toySkim"):
         read_labels([tmp_path / "l"], "toySkim")
+
+
+@pytest.mark.parametrize("run", [[2**32 + 1, 1], [1.5, 2.0], ["one", "two"], [None, 1]])
+def test_numbers_that_are_none_are_refused_and_never_taken_for_others(run: list[object], tmp_path: Path) -> None:
+    rows = {"exp": [0, 0], "run": run, "event": [1, 2], "toySkim": [True, False]}
+    pq.write_table(pa.table(rows), tmp_path / "l")
+    with pytest.raises(BadEvent, match=r"l: .*run"):
+        read_labels([tmp_path / "l"], "toySkim")
+
+
+def test_files_with_numbers_of_other_types_go_together(tmp_path: Path) -> None:
+    batch = decay_trees(10)
+    write_labels(tmp_path / "a", batch[:5], kaon_labels(batch)[:5])
+    rows = {"exp": [0] * 5, "run": [1] * 5, "event": batch.event[5:].tolist(), "toySkim": kaon_labels(batch)[5:]}
+    pq.write_table(pa.table(rows), tmp_path / "b")  # as pandas would write it: all int64
+    labels = read_labels([tmp_path / "a", tmp_path / "b"], "toySkim")
+    assert np.array_equal(labels.of((batch.exp, batch.run, batch.event)), kaon_labels(batch))
 
 
 def test_labels_without_names_of_events_are_refused(tmp_path: Path) -> None:
@@ -137,6 +154,14 @@ def test_the_set_is_kept_and_made_again_when_a_file_changes(tmp_path: Path) -> N
     assert (read, again.digest) == ([20], first.digest)
     labelled(tmp_path, decay_trees(20, seed=2))
     assert prepared(tmp_path, (events, labels)).digest != first.digest
+
+
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_a_set_with_a_damaged_index_is_made_again(content: str, tmp_path: Path) -> None:
+    files = labelled(tmp_path, decay_trees(20))
+    whole = prepared(tmp_path, files)
+    (tmp_path / "data" / "index.json").write_text(content)
+    assert prepared(tmp_path, files).digest == whole.digest
 
 
 def test_a_half_written_set_is_made_again(tmp_path: Path) -> None:
