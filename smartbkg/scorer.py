@@ -78,15 +78,18 @@ class OnnxScorer(Scorer):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors come as exceptions; warnings about the graph help nobody here
+        options.log_severity_level = 4  # what is wrong comes as an exception, and is said once
         try:
-            self._session = onnxruntime.InferenceSession(path.read_bytes(), options, ["CPUExecutionProvider"])
-        except FileNotFoundError:
+            # Without a second try, which would be announced on stdout among the data.
+            self._session = onnxruntime.InferenceSession(
+                path.read_bytes(), options, ["CPUExecutionProvider"], enable_fallback=0
+            )
+            text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_PROPERTY)
+            _check_interface(path, self._session, has_manifest=text is not None)
+        except (FileNotFoundError, ModelMismatch):
             raise
         except Exception as error:  # the runtime has no common base for its errors
             raise NotAModel(path, f"ONNX Runtime refuses it: {str(error).splitlines()[0]}") from error
-        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_PROPERTY)
-        _check_interface(path, self._session, has_manifest=text is not None)
         if text is None:
             raise ManifestMissing(path)
         super().__init__(path, Manifest.from_json(text, path))

@@ -153,6 +153,17 @@ def test_a_truncated_export_is_refused(keep: float, tmp_path: Path) -> None:
         open_scorer(export)
 
 
+def test_a_damaged_export_is_refused_without_other_words(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    export = write_model(tmp_path, random_network(SMALL_CONFIG))[1]
+    content = export.read_bytes()
+    for damaged in (content.replace(b'"kind"', b'"k\xffnd"'), content.replace(b"LeakyRelu", b"Leaky\xffelu"), b"text"):
+        assert damaged != content
+        export.write_bytes(damaged)
+        with pytest.raises(NotAModel, match=r"GATGAPgen\.onnx"):
+            open_scorer(export)
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(("content", "error"), [(b"", NotAModel), (b"hello world", NotAModel)])
 def test_something_else_is_refused(content: bytes, error: type[Exception], tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(content)
