@@ -69,7 +69,7 @@ class FeatureSpec:
                 forbidden_status=int(values["forbidden_status"]),
                 max_vertex_cm=float(values["max_vertex_cm"]),
             )
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ModelMismatch(f"a feature spec with values of the wrong kind: {error}") from error
 
     def to_json(self) -> str:

@@ -17,6 +17,18 @@ from smartbkg.features import FeatureSpec
 
 METADATA_PROPERTY = "smartbkg"
 _FORMAT = 1
+_TEXT_OR_NONE = (str, type(None))
+# What an entry is in JSON.
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "kind": str,
+    "feature_spec": dict,
+    "token_digest": str,
+    "model_config": dict,
+    "skim": _TEXT_OR_NONE,
+    "data_digest": _TEXT_OR_NONE,
+    "checkpoint_sha256": _TEXT_OR_NONE,
+    "metrics": dict,
+}
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,7 @@ class Manifest:
         """
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise NotAModel(source, f"its manifest is no JSON: {error}") from error
         if not isinstance(values, dict):
             raise NotAModel(source, "its manifest is no JSON object")
@@ -77,8 +89,9 @@ class Manifest:
         if set(values) != known:
             wrong = ", ".join(sorted(set(values) ^ known))
             raise NotAModel(source, f"its manifest has missing or unknown entries: {wrong}")
-        if not isinstance(values["feature_spec"], dict) or not isinstance(values["model_config"], dict):
-            raise NotAModel(source, "feature_spec and model_config of its manifest must be objects")
+        for name, value in values.items():
+            if not isinstance(value, _KINDS[name]):
+                raise NotAModel(source, f"{name} of its manifest is a {type(value).__name__}")
         manifest = cls(**{**values, "feature_spec": FeatureSpec.from_dict(values["feature_spec"])})
         manifest.check_tokens(source)
         return manifest

@@ -209,7 +209,15 @@ def test_the_published_spec_stays_as_it_is() -> None:
     }
 
 
-@pytest.mark.parametrize("change", [{"features": ["nonsense"]}, {"max_vertex_cm": "far"}, {"more": 1}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"features": ["nonsense"]},
+        {"max_vertex_cm": "far"},
+        {"required_status": float("inf")},
+        {"more": 1},
+    ],
+)
 def test_a_wrong_spec_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ModelMismatch):
         FeatureSpec.from_dict({**GATGAP_SPEC.as_dict(), **change})

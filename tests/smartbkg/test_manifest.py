@@ -38,7 +38,7 @@ def test_another_pdg_table_is_refused_with_both_digests() -> None:
         Manifest.from_json(text, "model.onnx")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "null", '"text"', "{}"])
+@pytest.mark.parametrize("text", ["{", "[]", "null", '"text"', "{}", "[" * 100_000], ids=lambda text: text[:6])
 def test_text_that_is_no_manifest_is_refused_by_file(text: str) -> None:
     with pytest.raises(NotAModel, match=r"model\.onnx"):
         Manifest.from_json(text, "model.onnx")
@@ -56,10 +56,16 @@ def test_another_format_is_refused() -> None:
         Manifest.from_json(json.dumps({**MANIFEST.as_dict(), "format": 2}), "model.onnx")
 
 
-@pytest.mark.parametrize("entry", ["feature_spec", "model_config"])
+@pytest.mark.parametrize("entry", [name for name in MANIFEST.as_dict() if name != "format"])
 def test_an_entry_of_the_wrong_kind_is_refused(entry: str) -> None:
-    with pytest.raises(NotAModel, match="must be objects"):
-        Manifest.from_json(json.dumps({**MANIFEST.as_dict(), entry: "text"}), "model.onnx")
+    with pytest.raises(NotAModel, match=f"{entry} of its manifest is a int"):
+        Manifest.from_json(json.dumps({**MANIFEST.as_dict(), entry: 5}), "model.onnx")
+
+
+@pytest.mark.parametrize("entry", ["token_digest", "kind", "metrics"])
+def test_an_entry_that_must_be_there_is_not_null(entry: str) -> None:
+    with pytest.raises(NotAModel, match=f"{entry} of its manifest is a NoneType"):
+        Manifest.from_json(json.dumps({**MANIFEST.as_dict(), entry: None}), "model.onnx")
 
 
 def test_an_unknown_feature_is_refused() -> None:
