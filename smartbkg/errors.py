@@ -5,6 +5,7 @@
     │   ├── NotAnEventFile        it cannot be read as Parquet at all
     │   ├── ColumnsMissing        it lacks columns that were asked for
     │   ├── BadEvent              one event breaks the rules of the format
+    │   ├── EventTwice            an event that is given more than once
     │   └── NothingToCompare      a sample without passing events
     ├── BadSeed                   a seed that does not fit 64 bits
     ├── WorkerLost                a worker process ended before its work was done
@@ -70,6 +71,10 @@ class ColumnsMissing(EventDataError):
 
 class BadEvent(EventDataError):
     """One event breaks a rule of the format."""
+
+
+class EventTwice(EventDataError):
+    """An event that is given more than once."""
 
 
 class NothingToCompare(EventDataError):

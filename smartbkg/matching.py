@@ -10,14 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from smartbkg.errors import EventDataError
+from smartbkg.errors import EventDataError, EventTwice
 
 EventKeys = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]
 NOT_FOUND = -1
-
-
-class EventTwice(EventDataError):
-    """An event that is given more than once."""
 
 
 class EventIndex:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartbkg.errors import EventDataError
-from smartbkg.matching import EventIndex, EventKeys, EventTwice, join_keys
+from smartbkg.errors import EventDataError, EventTwice
+from smartbkg.matching import EventIndex, EventKeys, join_keys
 
 NAMES = st.tuples(st.integers(0, 3), st.integers(0, 3), st.sampled_from([0, 1, 2, 7, 2**32 - 1, 2**40]))
 

@@ -9,10 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from smartbkg.errors import BadEvent, ColumnsMissing, NotAnEventFile, TrainingError
+from smartbkg.errors import BadEvent, ColumnsMissing, EventTwice, NotAnEventFile, TrainingError
 from smartbkg.events import EventBatch, EventWriter
 from smartbkg.features import build
-from smartbkg.matching import EventTwice
 from smartbkg.training.data import TrainingSet, balanced_batches, prepare, read_labels
 from support.events import decay_trees, event_batch, kaon_labels, write_labels
 
