@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,7 +56,7 @@ class Publication:
         payloads: checkpoint and export.
         tag: with its state.
         n_added: rows of the tag that were not there before; 0 when the same was published already.
-        hidden_by: a higher revision of the tag that wins for the first run; None when these win.
+        hidden_by: the revision of the checkpoint that wins for the first run instead; None when these win.
     """
 
     payloads: tuple[Payload, Payload]
@@ -73,7 +74,7 @@ class TrainedFiles:
     manifest: Manifest
     metrics: dict[str, Any]
 
-    @property
+    @cached_property
     def sha256_of(self) -> dict[str, str]:
         """Digest of each file by the payload's name."""
         return {CHECKPOINT: _sha256(self.checkpoint), EXPORT: _sha256(self.export)}
@@ -89,7 +90,7 @@ def publish_gatgap(directory: Path | str, store: Store, config: PublishConfig = 
 
     Raises:
         FileNotFoundError, NotAModel, ManifestMissing: a file is missing or damaged.
-        ModelMismatch: the files are not of one training.
+        ModelMismatch: the files are not of one training, or one of them alone would be used.
         ChangeRefused: the tag's state forbids it; says what to do instead.
     """
     files = read_trained(Path(directory))
@@ -104,15 +105,10 @@ def publish_gatgap(directory: Path | str, store: Store, config: PublishConfig = 
             store.upload(CHECKPOINT, files.checkpoint, metadata=metadata),
             store.upload(EXPORT, files.export, metadata=metadata),
         )
+        hidden_by = _hidden_by(payloads, _winners(entries, config.iov), tag)
         n_added = store.add_iovs(tag.name, [(p, config.iov) for p in payloads]) if len(there) < 2 else 0
         _move(store, tag, config.state)
-        hidden_by = max((e.payload.revision for e in _winners(entries, config.iov)), default=0)
-        return Publication(
-            payloads,
-            store.get_tag(tag.name),
-            n_added,
-            hidden_by if hidden_by > payloads[0].revision else None,
-        )
+        return Publication(payloads, store.get_tag(tag.name), n_added, hidden_by)
 
 
 def read_trained(directory: Path) -> TrainedFiles:
@@ -172,6 +168,20 @@ def _is_same(entry: IovEntry, sha256_of: Mapping[str, str], iov: IntervalOfValid
 def _winners(entries: list[IovEntry], iov: IntervalOfValidity) -> list[IovEntry]:
     """Rows that cover the first run."""
     return [entry for entry in entries if entry.iov.contains(iov.first)]
+
+
+def _hidden_by(payloads: tuple[Payload, Payload], winners: list[IovEntry], tag: Tag) -> int | None:
+    """Revision of the checkpoint that wins over this one; refuses a pair of winners that do not belong together."""
+    there = [entry.payload for entry in winners]
+    checkpoint, export = (
+        max((p for p in (ours, *there) if p.name == ours.name), key=lambda p: p.revision) for ours in payloads
+    )
+    if export.metadata.get("checkpoint_sha256", checkpoint.sha256) != checkpoint.sha256:
+        raise ModelMismatch(
+            f"{checkpoint} and {export} would win in {tag.name}, and they are not of one training: "
+            "publish under another --tag"
+        )
+    return None if checkpoint == payloads[0] else checkpoint.revision
 
 
 def _check_state(tag: Tag) -> None:

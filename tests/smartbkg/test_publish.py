@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import onnx
 import pytest
 
 from conditions import IntervalOfValidity, Run, TagState
@@ -92,6 +94,29 @@ def test_an_older_training_published_again_is_said_to_be_hidden(store: Store, tr
     assert publish_gatgap(trained, store).hidden_by == 2
 
 
+def test_revisions_are_compared_with_those_of_the_same_payload(store: Store, trained: Path, tmp_path: Path) -> None:
+    for number in range(3):  # exports that were uploaded alone, so that revisions of the two do not go together
+        store.upload("GATGAPgen.onnx", io.BytesIO(b"export %d" % number))
+    publish_gatgap(trained, store)
+    second = publish_trained(store, tmp_path / "second", seed=2, state=None)
+    assert [p.revision for p in second.payloads] == [2, 5]
+    assert second.hidden_by is None
+
+
+def test_an_older_checkpoint_with_a_new_export_is_not_mixed_with_another_training(
+    store: Store, trained: Path, tmp_path: Path
+) -> None:
+    publish_gatgap(trained, store)
+    publish_trained(store, tmp_path / "second", seed=2, state=None)
+    before = store.list_iovs(TAG)
+    model = onnx.load(str(trained / "GATGAPgen.onnx"))
+    model.producer_version = "of another release"
+    onnx.save(model, str(trained / "GATGAPgen.onnx"))
+    with pytest.raises(ModelMismatch, match=r"GATGAPgen\.pth r2 and GATGAPgen\.onnx r3 would win in .* another --tag"):
+        publish_gatgap(trained, store)
+    assert store.list_iovs(TAG) == before
+
+
 @pytest.mark.parametrize(
     ("state", "advice"),
     [
@@ -169,8 +194,6 @@ def test_damaged_files_are_named(trained: Path) -> None:
 
 
 def test_an_export_without_manifest_is_refused(trained: Path) -> None:
-    import onnx
-
     model = onnx.load(str(trained / "GATGAPgen.onnx"))
     del model.metadata_props[:]
     onnx.save(model, str(trained / "GATGAPgen.onnx"))
