@@ -177,7 +177,8 @@ def build(batch: EventBatch, spec: FeatureSpec = GATGAP_SPEC) -> Features:
     """
     particles = batch.particles
     parent = _parents(batch)  # (M,)
-    values = {_SINCE_ROOT: particles.time_ns - particles.time_ns[_roots(batch, parent)]}
+    with np.errstate(invalid="ignore"):  # what is not finite is refused below by name, unless it is cut
+        values = {_SINCE_ROOT: particles.time_ns - particles.time_ns[_roots(batch, parent)]}
     columns = [values[name] if name in values else getattr(particles, name) for name in spec.features]
     x = np.stack(columns, axis=1).astype(np.float32)  # (M, F)
     keep = _kept(particles, spec)  # (M,)

@@ -118,6 +118,13 @@ def test_a_number_that_is_not_finite_is_refused_by_name() -> None:
         build(event_batch([[Particle(), Particle(px_gev=float("nan"))]]))
 
 
+def test_a_time_without_end_is_refused_by_name_and_does_no_harm_where_it_is_cut() -> None:
+    endless = Particle(time_ns=float("inf"))
+    with pytest.raises(BadEvent, match="event 1 of run 0,1: particle 1 has a number that is not finite"):
+        build(event_batch([[Particle(), endless]]))
+    assert build(event_batch([[Particle(), replace(endless, status=0)]])).counts.tolist() == [1]
+
+
 def test_a_very_long_chain_finds_its_root() -> None:
     chain = [Particle(time_ns=5)] + [Particle(mother=i, time_ns=5 + i) for i in range(1000)]
     assert build(event_batch([chain])).x[-1, 0] == 999
