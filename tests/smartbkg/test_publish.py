@@ -14,8 +14,10 @@ import pytest
 from conditions import IntervalOfValidity, Run, TagState
 from conditions.errors import ChangeRefused, TransitionRefused
 from conditions.store import Store, open_store
+from conditions.store.schema import upgrade
 from smartbkg.errors import ManifestMissing, ModelMismatch, NotAModel
 from smartbkg.publish import PublishConfig, publish_gatgap, read_trained
+from support.postgres import create_database, drop_database, session_cluster, session_template
 from support.trained import publish_trained, write_trained
 
 TAG = "SmartBKG_GATGAP"
@@ -23,8 +25,19 @@ PUBLISHED = PublishConfig(state=TagState.PUBLISHED)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(f"sqlite:///{tmp_path / 'store' / 'conditions.db'}", user="tester") as opened:
+def postgres_url(pytestconfig: pytest.Config) -> Iterator[str]:
+    url = create_database(session_cluster(pytestconfig), session_template(pytestconfig, upgrade))
+    yield url
+    drop_database(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """A fresh store; a test that asks for it runs once on each database."""
+    url = f"sqlite:///{tmp_path / 'conditions.db'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+    with open_store(url, tmp_path / "payloads", user="tester") as opened:
         yield opened
 
 
