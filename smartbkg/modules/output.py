@@ -14,7 +14,7 @@ from smartbkg.events import EventWriter, key_arrays
 from smartbkg.framework.job import Job
 from smartbkg.framework.output import Output
 from smartbkg.framework.store import MC_PARTICLES, RECO, Store
-from smartbkg.modules.skim import PASSES, SKIMMED
+from smartbkg.modules.skim import PASSES, SKIMMED, check_same_columns
 from smartbkg.parquet import TableWriter
 
 Writer = TypeVar("Writer", bound=TableWriter)
@@ -70,6 +70,7 @@ class SkimOutput(Output):
         if not self._decided:
             self._writer.set_schema(table.schema)
             self._decided = True
+        check_same_columns(self._writer.schema.names, table.column_names)
         self._writer.write_table(table)
 
 

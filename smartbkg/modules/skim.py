@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartbkg import __version__
+from smartbkg.errors import FrameworkError
 from smartbkg.events import KEY_COLUMNS
 from smartbkg.framework.module import Module
 from smartbkg.framework.store import RECO, Store
@@ -35,9 +36,25 @@ class SkimColumns:
 
     @classmethod
     def concat(cls, parts: Iterable[Self]) -> SkimColumns:
-        """All rows in order."""
+        """All rows in order; raises as `check_same_columns`."""
         parts = list(parts)
+        for part in parts[1:]:
+            check_same_columns(parts[0].columns, part.columns)
         return SkimColumns({name: np.concatenate([p.columns[name] for p in parts]) for name in parts[0].columns})
+
+
+def check_same_columns(first: Iterable[str], other: Iterable[str]) -> None:
+    """Refuse rows that not all say the same: a file of them would lose columns.
+
+    Raises:
+        FrameworkError
+    """
+    odd = sorted(set(first) ^ set(other))
+    if odd:
+        raise FrameworkError(
+            f"the columns {', '.join(odd)} are there for some events only: apply the skim to all events of the output,"
+            " or give each branch an output of its own"
+        )
 
 
 class SkimModule(Module):

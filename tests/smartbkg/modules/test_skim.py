@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from smartbkg.detector import DetectorConfig, RecoBatch, read_reco, simulate
-from smartbkg.errors import ModuleFailed, UnknownName
+from smartbkg.errors import FrameworkError, ModuleFailed, UnknownName
 from smartbkg.events import read_events, read_metadata
-from smartbkg.framework import create_path, process
+from smartbkg.framework import Module, create_path, process
 from smartbkg.modules.simulation import add_simulation
 from smartbkg.modules.skim import SkimModule
 from smartbkg.parquet import count_rows, read_schema, read_tables
@@ -98,3 +98,25 @@ def test_a_skim_without_simulation_says_what_is_missing(events: Path) -> None:
 def test_an_unknown_skim_says_what_is_near() -> None:
     with pytest.raises(UnknownName, match="near: feiHadronic"):
         SkimModule("feiHadronik")
+
+
+@pytest.mark.parametrize("place", ["branch", "behind"])
+@pytest.mark.parametrize("batch_size", [1, 1024])
+def test_rows_of_different_skims_do_not_share_a_file(place: str, batch_size: int, tmp_path: Path) -> None:
+    class IsOdd(Module):
+        def event(self) -> int:
+            return int(self.store.event[0] % 2)
+
+    path, branch, shared = create_path(), create_path(), create_path()
+    path.add_module("EventInput", input_files=write_events(tmp_path / "e.parquet", some_events(6)))
+    path.add_module("FastSimulation")
+    path.add_module(SkimModule("TauGeneric"))
+    path.add_module(IsOdd()).if_false(branch)
+    (branch if place == "branch" else path).add_module(SkimModule("BtoXll"))
+    shared.add_module("SkimOutput", output_file=tmp_path / "out.parquet")
+    path.add_path(shared)
+    branch.add_path(shared)
+    with pytest.raises(ModuleFailed, match=r"columns BtoXll, .* for some events only") as caught:
+        process(path, seed=1, batch_size=batch_size)
+    assert isinstance(caught.value.error, FrameworkError)
+    assert not (tmp_path / "out.parquet").exists()
