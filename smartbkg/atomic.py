@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,6 +39,17 @@ def appearing(path: Path | str) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def refuse_to_overwrite(inputs: Iterable[Path | str], output: Path | str) -> None:
+    """Make sure that a result does not replace what it is made of.
+
+    Raises:
+        FileExistsError: `output` is one of the inputs, under whatever name.
+    """
+    for path in map(Path, inputs):
+        if path.exists() and Path(output).exists() and path.samefile(output):
+            raise FileExistsError(f"{output} is an input of this step: give the result another name")
 
 
 def write_atomically(path: Path | str, content: bytes) -> None:

@@ -141,6 +141,25 @@ def count_rows(path: Path | str) -> int:
         return int(file.metadata.num_rows)
 
 
+def merge_metadata(found: Sequence[tuple[dict[str, Any], int]]) -> dict[str, Any]:
+    """Metadata for a file made of several: what they agree on, all their steps, and their mean times.
+
+    Args:
+        found: metadata and number of rows of each.
+    """
+    first = found[0][0]
+    merged = {name: value for name, value in first.items() if all(other.get(name) == value for other, _ in found)}
+    steps = [step for metadata, _ in found for step in metadata.get("provenance", [])]
+    merged["provenance"] = [step for place, step in enumerate(steps) if step not in steps[:place]]
+    times = [metadata.get("times_ms", {}) for metadata, _ in found]
+    rows = [max(count, 1) for _, count in found]
+    known = [name for name in times[0] if all(name in other for other in times)]
+    merged["times_ms"] = {
+        name: sum(own[name] * count for own, count in zip(times, rows, strict=True)) / sum(rows) for name in known
+    }
+    return merged
+
+
 def read_metadata(path: Path | str) -> dict[str, Any]:
     """The JSON metadata of a file written here; empty for a Parquet file from elsewhere."""
     with _opened(Path(path)) as file:

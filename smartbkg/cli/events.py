@@ -43,9 +43,11 @@ def import_events(
 
     Files ending in .gz, .bz2 and .xz are read too. Units are converted to GeV, cm and ns.
     """
+    from smartbkg.atomic import refuse_to_overwrite
     from smartbkg.events import EventWriter
     from smartbkg.generate import read_hepmc
 
+    refuse_to_overwrite([source], output)
     n_events = 0
     step = {"step": "import", "source": str(source), "versions": {"smartbkg": __version__}}
     with EventWriter(output, {"kind": "events", "provenance": [step]}, extra={}) as writer:
@@ -62,7 +64,7 @@ def import_events(
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def show(file: Path, as_json: bool) -> None:
-    """Summarise an event file: events by type, runs, particles, extra columns, where it came from."""
+    """Summarise a file of events, generated, reconstructed or skimmed: types, runs, columns, where it came from."""
     summary = _summary(file)
     if as_json:
         click.echo(json.dumps(summary, indent=2))
@@ -76,25 +78,18 @@ def show(file: Path, as_json: bool) -> None:
 
 def _summary(file: Path) -> dict[str, Any]:
     """What is in the file, read in batches."""
-    from smartbkg.events import EVENT_TYPES, MCStatus, read_batches, read_metadata
+    from smartbkg.events import EVENT_TYPES, KEY_COLUMNS, read_keys
+    from smartbkg.parquet import read_metadata, read_schema, read_tables
 
+    names = read_schema(file).names
     types: Counter[str] = Counter()
     runs: set[tuple[int, int]] = set()
-    first: int | None = None
-    last, n_particles, n_stable, n_charged = 0, 0, 0, 0
-    extra: list[str] = []
-    for batch in read_batches(file):
-        extra = list(batch.extra)
-        if not len(batch):
-            continue
-        types.update(EVENT_TYPES[code] if code >= 0 else "unknown" for code in batch.event_type.tolist())
-        runs.update(zip(batch.exp.tolist(), batch.run.tolist(), strict=True))
-        lowest, highest = int(batch.event.min()), int(batch.event.max())
-        first, last = lowest if first is None else min(first, lowest), max(last, highest)
-        stable = (batch.particles.status & MCStatus.STABLE) > 0
-        n_particles += len(batch.particles)
-        n_stable += int(stable.sum())
-        n_charged += int((stable & (np.abs(batch.particles.charge) > 0.5)).sum())
+    numbers: list[int] = []
+    for table in read_tables(file, KEY_COLUMNS):
+        keys = read_keys(table, file)
+        types.update(EVENT_TYPES[code] if code >= 0 else "unknown" for code in keys["event_type"].tolist())
+        runs.update(zip(keys["exp"].tolist(), keys["run"].tolist(), strict=True))
+        numbers = [min([*numbers, *keys["event"].tolist()]), max([*numbers, *keys["event"].tolist()])]
     n_events = types.total()
     return {
         "file": str(file),
@@ -102,10 +97,22 @@ def _summary(file: Path) -> dict[str, Any]:
         "events": n_events,
         "types": dict(sorted(types.items())),
         "runs": [f"{exp}:{run}" for exp, run in sorted(runs)],
-        "event_numbers": [] if first is None else [first, last],
-        "particles_per_event": round(n_particles / n_events, 2) if n_events else 0.0,
-        "stable_per_event": round(n_stable / n_events, 2) if n_events else 0.0,
-        "charged_per_event": round(n_charged / n_events, 2) if n_events else 0.0,
-        "extra_columns": extra,
+        "event_numbers": numbers,
+        **(_particle_figures(file, n_events) if "particles" in names else {}),
+        "columns": [name for name in names if name not in {*KEY_COLUMNS, "particles"}],
         "metadata": read_metadata(file),
     }
+
+
+def _particle_figures(file: Path, n_events: int) -> dict[str, float]:
+    """Mean numbers of generated particles."""
+    from smartbkg.events import MCStatus, read_batches
+
+    n_particles, n_stable, n_charged = 0, 0, 0
+    for batch in read_batches(file):
+        stable = (batch.particles.status & MCStatus.STABLE) > 0
+        n_particles += len(batch.particles)
+        n_stable += int(stable.sum())
+        n_charged += int((stable & (np.abs(batch.particles.charge) > 0.5)).sum())
+    counts = {"particles": n_particles, "stable": n_stable, "charged": n_charged}
+    return {f"{name}_per_event": round(n / n_events, 2) if n_events else 0.0 for name, n in counts.items()}

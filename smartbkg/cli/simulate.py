@@ -26,11 +26,13 @@ def simulate(events: Path, seed: int, output: Path, workers: int, as_json: bool)
     The fast simulation applies acceptance, efficiency and resolution. An event's result depends on the seed and
     on itself only, never on its neighbours in the file or on the number of workers.
     """
+    from smartbkg.atomic import refuse_to_overwrite
     from smartbkg.detector.job import SimulateConfig, simulate_file
     from smartbkg.parquet import count_rows
 
     config = SimulateConfig(seed, workers=workers, command=shlex.join(["smartbkg", *sys.argv[1:]]))
     total = count_rows(events)
+    refuse_to_overwrite([events], output)
     with event_bar("simulate", total) as report:
         metadata = simulate_file(events, output, config, progress=report)
     if as_json:

@@ -46,11 +46,13 @@ def skim(names_and_reco: tuple[str, ...], output: Path | None, as_list: bool, as
 
 
 def _skim(names: list[str], reco: Path, output: Path) -> dict[str, Any]:
+    from smartbkg.atomic import refuse_to_overwrite
     from smartbkg.parquet import count_rows
     from smartbkg.skim import get_skim
     from smartbkg.skim.job import skim_file
 
     skims = [get_skim(name) for name in names]
+    refuse_to_overwrite([reco], output)
     command = shlex.join(["smartbkg", *sys.argv[1:]])
     with event_bar("skim", count_rows(reco)) as report:
         return skim_file(skims, reco, output, command=command, progress=report)

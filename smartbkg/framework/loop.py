@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from smartbkg.atomic import refuse_to_overwrite
 from smartbkg.errors import FrameworkError, ModuleFailed
 from smartbkg.framework.condition import AfterConditionPath
 from smartbkg.framework.job import Job, as_tags
@@ -73,6 +74,8 @@ def _checked_names(modules: Sequence[Module]) -> list[str]:
     twice = sorted({str(file) for file in files if files.count(file) > 1})
     if twice:
         raise FrameworkError(f"two modules write {', '.join(twice)}: one would replace what the other wrote")
+    for file in files:
+        refuse_to_overwrite(modules[0].input_files, file)
     names = [module.name for module in modules]
     return [f"{n}_{names[:i].count(n) + 1}" if names.count(n) > 1 else n for i, n in enumerate(names)]
 

@@ -7,8 +7,9 @@ Letters: `B` events.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path as FilePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -163,6 +164,9 @@ class Module:
 
 class Source(Module):
     """A module that brings events: the first of a path, and only there."""
+
+    # Files it reads, which no output of the path may replace.
+    input_files: Sequence[FilePath] = ()
 
     def stores(self) -> Generator[Store]:
         """The events in batches of at most `self.job.batch_size`; at least one batch, which may hold no events."""

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from smartbkg.errors import BadEvent, ColumnsMissing, NotAnEventFile
-from smartbkg.parquet import TableWriter, count_rows, read_metadata, read_tables
+from smartbkg.parquet import TableWriter, count_rows, merge_metadata, read_metadata, read_tables
 
 SCHEMA = pa.schema([("n", pa.int64())])
 
@@ -126,3 +126,15 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no file .*x\.parquet"):
         count_rows(tmp_path / "x.parquet")
+
+
+def test_merged_metadata_have_all_steps_once_and_mean_times() -> None:
+    made, other = {"step": "generate", "seed": 1}, {"step": "generate", "seed": 2}
+    first = {"kind": "events", "provenance": [made], "times_ms": {"generate": 1.0, "filter": 3.0}, "decays": "a"}
+    second = {"kind": "events", "provenance": [made, other], "times_ms": {"generate": 4.0}, "decays": "b"}
+    assert merge_metadata([(first, 200), (second, 100)]) == {
+        "kind": "events",
+        "provenance": [made, other],
+        "times_ms": {"generate": 2.0},
+    }
+    assert merge_metadata([(first, 5)]) == first

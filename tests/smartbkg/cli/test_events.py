@@ -96,3 +96,24 @@ def test_a_file_that_is_no_event_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["import", "show"])
 def test_help_has_an_example(command: str) -> None:
     assert "Example: smartbkg events" in run(command, "--help").stdout
+
+
+@pytest.mark.parametrize("step", ["simulate", "skim"])
+def test_reconstructed_and_skimmed_files_are_summarised_too(event_file: Path, tmp_path: Path, step: str) -> None:
+    reco, skimmed = tmp_path / "simulate", tmp_path / "skim"
+    CliRunner().invoke(main, ["simulate", str(event_file), "--seed", "1", "-o", str(reco)])
+    CliRunner().invoke(main, ["skim", "feiHadronic", str(reco), "-o", str(skimmed)])
+    summary = json.loads(run("show", tmp_path / step, "--json").stdout)
+    assert (summary["events"], summary["types"], summary["runs"]) == (50, {"charged": 50}, ["7:2"])
+    assert ("feiHadronic" if step == "skim" else "tracks") in summary["columns"]
+    assert [s["step"] for s in summary["metadata"]["provenance"]][:2] == ["generate", "simulate"]
+
+
+@pytest.mark.parametrize("step", ["simulate", "skim feiHadronic"])
+def test_a_step_never_replaces_its_input(event_file: Path, step: str) -> None:
+    before = event_file.read_bytes()
+    seed = ["--seed", "1"] if step == "simulate" else []
+    result = CliRunner().invoke(main, [*step.split(), str(event_file), "-o", str(event_file), *seed])
+    assert result.exit_code == 1
+    assert "is an input of this step" in result.stderr
+    assert event_file.read_bytes() == before

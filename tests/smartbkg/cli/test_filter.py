@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from conditions.store import open_store
 from smartbkg.cli import main
-from smartbkg.events import EventBatch, read_events
+from smartbkg.events import EventBatch, read_events, read_metadata
 from support.batches import numbers, some_events, write_events
 from support.trained import publish_trained
 
@@ -158,3 +159,30 @@ def test_a_disk_that_takes_no_more_is_named_by_its_file_and_nothing_is_left(
 def test_the_help_ends_with_an_example() -> None:
     result = CliRunner().invoke(main, ["filter", "--help"])
     assert "Example: smartbkg filter mixed.parquet --seed 1 -o kept.parquet" in " ".join(result.stdout.split())
+
+
+def test_a_result_never_replaces_what_it_is_made_of(folder: Path, tmp_path: Path) -> None:
+    events = folder / "events.parquet"
+    before = events.read_bytes()
+    result = call(folder, "--seed", 1, "-o", tmp_path / ".." / tmp_path.name / ".." / ".." / events)
+    assert result.exit_code == 1
+    assert f"{events} is an input of this step: give the result another name" in result.stderr
+    assert events.read_bytes() == before
+
+
+def test_a_file_given_twice_is_refused(folder: Path, tmp_path: Path) -> None:
+    result = call(folder, folder / "events.parquet", "--seed", 1, "-o", tmp_path / "kept.parquet")
+    assert result.exit_code == 1
+    assert "is given twice: its events would count double" in result.stderr
+
+
+def test_a_filtered_file_remembers_the_steps_of_all_its_inputs(folder: Path, tmp_path: Path) -> None:
+    more = some_events(N_EVENTS // 3)
+    write_events(
+        tmp_path / "more.parquet", replace(more, run=more.run + 1), metadata={"provenance": [{"step": "import"}]}
+    )
+    kept = tmp_path / "kept.parquet"
+    result = call(folder, tmp_path / "more.parquet", "--seed", 1, "-o", kept)
+    assert result.exit_code == 0, result.stderr
+    steps = [step["step"] for step in read_metadata(kept)["provenance"]]
+    assert steps[-2:] == ["import", "filter"]
