@@ -114,9 +114,11 @@ class NotFoundError(ConditionsError):
 class TagNotFound(NotFoundError):
     """No tag of that name."""
 
-    def __init__(self, name: str, near: Iterable[str] = ()) -> None:
-        self.name, self.near = name, tuple(near)
-        super().__init__(f"no tag {name!r}{_near(self.near)}")
+    def __init__(self, name: str, near: Iterable[str] = (), store: str = "") -> None:
+        self.name, self.near, self.store = name, tuple(near), store
+        where = f" in {store}" if store else ""
+        hint = "; a stack names its tags with spaces between them" if "," in name else ""
+        super().__init__(f"no tag {name!r}{where}{_near(self.near)}{hint}")
 
 
 class PayloadNotFound(NotFoundError):

@@ -67,7 +67,7 @@ class Run:
         """
         match = _RUN_TEXT.fullmatch(text)
         if match is None:
-            raise BadRun(text, "write it as EXP:RUN, for example 7:120")
+            raise BadRun(text, "write it as EXP,RUN, for example 7,120")
         return cls(int(match[1]), int(match[2]))
 
     def __str__(self) -> str:

@@ -15,6 +15,7 @@ from conditions.errors import IovNotFound, PayloadNotFound, TagNotFound
 from conditions.iov import IntervalOfValidity, Run
 from conditions.payload import Payload
 from conditions.resolve import IovEntry
+from conditions.store.engine import shown
 from conditions.store.tables import AuditRow, IovRow, PayloadNameRow, PayloadRow, TagRow
 from conditions.tags import AuditEntry, Tag, TagState, near_names
 
@@ -80,7 +81,7 @@ def lock_tag(connection: Connection, name: str) -> LockedTag:
 def tag_not_found(connection: Connection, name: str) -> TagNotFound:
     """The error for a tag that is not there, with the names that are near."""
     visible = select(TagRow.name).where(TagRow.state != TagState.INVALID.value)
-    return TagNotFound(name, near_names(str(name), connection.execute(visible).scalars()))
+    return TagNotFound(name, near_names(str(name), connection.execute(visible).scalars()), shown(connection.engine.url))
 
 
 def tag_history(connection: Connection, name: str) -> list[AuditEntry]:

@@ -228,7 +228,7 @@ def test_runs_are_read_from_text(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "7", "7:-1", "7:1:2", "x:1"])
 def test_other_text_is_no_run(text: str) -> None:
-    with pytest.raises(BadRun, match="EXP:RUN"):
+    with pytest.raises(BadRun, match="EXP,RUN"):
         Run.parse(text)
 
 

@@ -248,7 +248,7 @@ def test_a_stack_that_has_the_payload_needs_no_default_tag(
 
 def test_an_unknown_tag_is_named(store: Store, events: Path, tmp_path: Path) -> None:
     publish_trained(store, tmp_path / "network")
-    with pytest.raises(ModuleFailed, match=r"run 0:1: no tag 'SmartBKG_GATGPA'.*SmartBKG_GATGAP") as caught:
+    with pytest.raises(ModuleFailed, match=r"run 0:1: no tag 'SmartBKG_GATGPA' in .*SmartBKG_GATGAP") as caught:
         run_filter(events, tmp_path, global_tags=["SmartBKG_GATGPA"])
     assert isinstance(caught.value.error, TagNotFound)
     assert not (tmp_path / "kept.parquet").exists()
