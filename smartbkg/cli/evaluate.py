@@ -57,7 +57,7 @@ def _table(evaluation: Evaluation) -> list[Figure]:
 
     f = evaluation.figures
     rows = [
-        Figure("events", str(f["n_events"]), "that the network never saw"),
+        Figure("events", str(f["n_events"]), "that were evaluated; give ones that the network never saw"),
         Figure("retention", f"{f['retention']:.2%}", f"of them pass {f['skim']}"),
         Figure("AUC", f"{f['auc']:.4f}", "area under the ROC curve"),
         Figure("kept fraction", f"{f['kept_fraction']:.2%}", "of all events, by importance sampling"),
