@@ -78,11 +78,13 @@ def read_data(job: TrainingJob, progress: Callable[[int], None] | None = None) -
     """The job's training set, in its folder.
 
     Raises:
-        TrainingError: labels that do not belong to the events, no events, an unfinished training in the way.
+        TrainingError: labels that do not belong to the events, no events, another training in the way.
         EventDataError: as the files' readers.
     """
-    if (job.folder / STATE).exists() and not job.resume and not (job.folder / METRICS).exists():
-        raise TrainingError(f"{job.folder} holds an unfinished training: resume it, or name another folder")
+    there = [name for name in (METRICS, STATE) if (job.folder / name).exists()]
+    if there and not job.resume:
+        kind = "a finished" if METRICS in there else "an unfinished"
+        raise TrainingError(f"{job.folder} holds {kind} training: go on with it (--resume), or name another folder")
     return prepare(job.events, job.labels, job.skim, job.folder / DATA, progress)
 
 
@@ -106,7 +108,7 @@ def train_gatgap(job: TrainingJob, data: TrainingSet, say: Callable[[Epoch], Non
     write_atomically(folder / LOG, _log(state.history).encode())
 
     passed = data.passed[sample.validation]
-    retention = job.config.retention or data.retention
+    retention = job.config.retention_of(data)
     logits = evaluate_rows(network, data.features, sample.validation)
     scale, shift = metrics.fit_sigmoid(logits, passed, retention, job.config.times)
     fold_activation(network, scale, shift)
@@ -117,7 +119,11 @@ def train_gatgap(job: TrainingJob, data: TrainingSet, say: Callable[[Epoch], Non
         "seed": job.config.seed,
     }
     trained = _save(job, network, data, figures)
-    extra = {**_provenance(job, data, sample), "seconds": round(time.perf_counter() - start, 3)}
+    extra = {
+        **_provenance(job, data, sample),
+        "start_from": state.start_from,
+        "seconds": round(time.perf_counter() - start, 3),
+    }
     content = {**trained.metrics, **extra}
     write_atomically(folder / METRICS, (json.dumps(content, indent=2, sort_keys=True) + "\n").encode())
     return dataclasses.replace(trained, metrics=content)
@@ -148,12 +154,14 @@ def figures_of_merit(
 def _begin(job: TrainingJob, data: TrainingSet, state_file: Path) -> TrainingState:
     for leftover in job.folder.glob(f".{STATE}.*.part"):
         leftover.unlink()  # of a training that was killed while it wrote
-    start = load_checkpoint(job.start_from).network if job.start_from is not None else None
-    if start is not None and start.config != job.config.model:
-        raise TrainingError(f"{job.start_from} is a network of {start.config}; {job.config.model} was asked for")
+    start = load_checkpoint(job.start_from) if job.start_from is not None else None
+    if start is not None and start.network.config != job.config.model:
+        raise TrainingError(
+            f"{job.start_from} is a network of {start.network.config}; {job.config.model} was asked for"
+        )
     state = TrainingState.fresh(job.config, start)
     if job.resume and state_file.exists():
-        state.restore(state_file, training_identity(data, job.config))
+        state.restore(state_file, training_identity(data, job.config, state.start_from))
     else:
         # Figures of an earlier training must not lie beside the state of this one.
         (job.folder / METRICS).unlink(missing_ok=True)
@@ -184,7 +192,6 @@ def _provenance(job: TrainingJob, data: TrainingSet, sample: Sample) -> dict[str
         "n_passing": int(data.passed.sum()),
         "n_training_passing": len(sample.passing),
         "config": dataclasses.asdict(job.config),
-        "start_from": None if job.start_from is None else str(job.start_from),
         "versions": {
             "smartbkg": __version__,
             "torch": torch.__version__,

@@ -25,7 +25,7 @@ from smartbkg.atomic import write_atomically
 from smartbkg.draws import block_seed
 from smartbkg.errors import TrainingError, UnknownName
 from smartbkg.features import GATGAP_SPEC, Features
-from smartbkg.models.checkpoint import load_plain
+from smartbkg.models.checkpoint import Checkpoint, load_plain
 from smartbkg.models.gat import GATGAP_CONFIG, Gat, GatConfig
 from smartbkg.models.scoring import network_logits
 from smartbkg.training.augment import augment
@@ -81,6 +81,14 @@ class TrainingConfig:
             raise UnknownName("loss", self.loss, LOSSES)
         if self.schedule not in SCHEDULES:
             raise UnknownName("schedule", self.schedule, SCHEDULES)
+        if self.retention is not None and not 0.0 < self.retention < 1.0:
+            raise TrainingError(f"the retention is between 0 and 1, not {self.retention}")
+        if not 0.0 < self.learning_rate < float("inf"):
+            raise TrainingError(f"the learning rate is a positive number, not {self.learning_rate}")
+
+    def retention_of(self, data: TrainingSet) -> float:
+        """Natural fraction that passes."""
+        return data.retention if self.retention is None else self.retention
 
 
 @dataclass(frozen=True)
@@ -140,20 +148,21 @@ class TrainingState:
     since_best: int = 0
     rate_since: int = 0
     history: list[Epoch] = field(default_factory=list)
+    start_from: str | None = None  # sha256 of the checkpoint with the first weights
 
     @classmethod
-    def fresh(cls, config: TrainingConfig, start: Gat | None = None) -> TrainingState:
+    def fresh(cls, config: TrainingConfig, start: Checkpoint | None = None) -> TrainingState:
         """First weights from the seed, or those of a trained network."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(block_seed(config.seed, "weights"))
             network = Gat(config.model)
         if start is not None:
-            network.load_state_dict(start.state_dict())
+            network.load_state_dict(start.network.state_dict())
         optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
-        return cls(network, optimizer, _copy(network))
+        return cls(network, optimizer, _copy(network), start_from=None if start is None else start.sha256)
 
     def to_bytes(self, identity: str) -> bytes:
-        """The file's content: tensors and plain values only. `identity` names data and configuration."""
+        """The file's content: tensors and plain values only. `identity` is that of `training_identity`."""
         buffer = io.BytesIO()
         plain = {
             "identity": identity,
@@ -170,7 +179,7 @@ class TrainingState:
         """Go on from a file.
 
         Raises:
-            TrainingError: it is of other data or another configuration.
+            TrainingError: it is of other data, another configuration or another start.
             NotAModel: it is damaged.
         """
         values = load_plain(path.read_bytes(), path)
@@ -203,8 +212,8 @@ def train(
         TrainingError: a class is missing, or the loss is not finite.
     """
     torch.set_num_threads(config.threads)
-    sample, identity = Sample.of(data, config), training_identity(data, config)
-    loss_of = make_loss(config.loss, config.retention or data.retention, config.times)
+    sample, identity = Sample.of(data, config), training_identity(data, config, state.start_from)
+    loss_of = make_loss(config.loss, config.retention_of(data), config.times)
     network, optimizer = state.network, state.optimizer
     while len(state.history) < config.epochs and state.since_best < config.stop_after:
         start, number, losses = time.perf_counter(), len(state.history) + 1, []
@@ -227,7 +236,10 @@ def train(
                 f"the loss of epoch {number} is not finite: try a smaller learning rate than {config.learning_rate}"
             )
         logits, passed = evaluate_rows(network, data.features, sample.validation), data.passed[sample.validation]
-        rate, value = float(optimizer.param_groups[0]["lr"]), validation_loss(logits, passed, config, data.retention)
+        rate, value = (
+            float(optimizer.param_groups[0]["lr"]),
+            validation_loss(logits, passed, config, config.retention_of(data)),
+        )
         epoch = Epoch(number, float(np.mean(losses)), value, auc(logits, passed), rate, time.perf_counter() - start)
         _advance(state, epoch, config)
         write_atomically(path, state.to_bytes(identity))
@@ -237,9 +249,9 @@ def train(
     return best.eval()
 
 
-def training_identity(data: TrainingSet, config: TrainingConfig) -> str:
+def training_identity(data: TrainingSet, config: TrainingConfig, start_from: str | None = None) -> str:
     """What two trainings must share for one to resume the other."""
-    settings = {**dataclasses.asdict(config), "data": data.digest}
+    settings = {**dataclasses.asdict(config), "data": data.digest, "start_from": start_from}
     return json.dumps(settings, sort_keys=True)
 
 
@@ -259,7 +271,7 @@ def validation_loss(
         signed = np.where(passed, -logits, logits)
         each = np.logaddexp(0.0, signed)
         return float(0.5 * (each[passed].mean() + each[~passed].mean()))
-    loss_of = make_loss(config.loss, config.retention or retention, config.times)
+    loss_of = make_loss(config.loss, retention, config.times)
     return float(loss_of(torch.from_numpy(logits), torch.from_numpy(passed)))
 
 

@@ -60,6 +60,9 @@ def test_options_reach_the_training(toy: ToySample, tmp_path: Path) -> None:
         (("--loss", "hinge"), 3, "unknown loss 'hinge'"),
         (("--schedule", "stairs"), 3, "unknown schedule 'stairs'"),
         (("--epochs", "0"), 2, "--epochs"),
+        (("--retention", "1"), 2, "--retention"),
+        (("--retention", "nan"), 1, "retention is between 0 and 1, not nan"),
+        (("--learning-rate", "nan"), 1, "learning rate is a positive number, not nan"),
         (("--start-from", "none.pth"), 3, "no file none.pth"),
     ],
 )

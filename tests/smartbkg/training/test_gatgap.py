@@ -98,6 +98,19 @@ def test_fine_tuning_starts_from_the_given_weights(toy: ToySample, tmp_path: Pat
             assert torch.allclose(tensor, after[name], atol=1e-6)
 
 
+def test_the_start_of_a_fine_tuning_is_kept_and_another_one_cannot_be_resumed(toy: ToySample, tmp_path: Path) -> None:
+    first = run(job_of(toy, tmp_path / "first"))
+    other = run(job_of(toy, tmp_path / "other", dataclasses.replace(CONFIG, seed=2)))
+    refined = run(job_of(toy, tmp_path / "refined", start_from=first.checkpoint))
+    digest = load_checkpoint(first.checkpoint).sha256
+    assert refined.metrics["start_from"] == digest  # a path would not say which network it was
+    for start in (other.checkpoint, None):
+        with pytest.raises(TrainingError, match=f"start_from '{digest}' instead of"):
+            run(job_of(toy, tmp_path / "refined", start_from=start, resume=True))
+    again = run(job_of(toy, tmp_path / "refined", start_from=first.checkpoint, resume=True))
+    assert again.metrics["start_from"] == digest
+
+
 def test_fine_tuning_a_network_of_another_size_is_refused(toy: ToySample, tmp_path: Path) -> None:
     first = run(job_of(toy, tmp_path / "first"))
     job = job_of(toy, tmp_path / "second", COMMAND_CONFIG, start_from=first.checkpoint)

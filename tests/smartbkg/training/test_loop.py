@@ -147,6 +147,18 @@ def test_validation_loss_is_that_of_a_balanced_sample() -> None:
     assert validation_loss(logits, passed, config, 0.1) == pytest.approx(1 / speed_up(p, passed, 0.1))
 
 
+@pytest.mark.parametrize("retention", [0.0, -0.1, 1.0, float("nan")])
+def test_a_retention_that_is_none_is_refused(retention: float) -> None:
+    with pytest.raises(TrainingError, match="between 0 and 1, not"):
+        TrainingConfig(retention=retention)
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_learning_rate_that_is_none_is_refused(rate: float) -> None:
+    with pytest.raises(TrainingError, match="positive number, not"):
+        TrainingConfig(learning_rate=rate)
+
+
 def test_no_event_is_both_trained_on_and_validated_with(data: TrainingSet) -> None:
     sample = Sample.of(data, CONFIG)
     used = np.concatenate([sample.passing, sample.failing])
