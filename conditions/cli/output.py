@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -72,7 +72,7 @@ def _text(value: Any) -> str:
         case bool():
             return "yes" if value else "no"
         case datetime():
-            return value.strftime("%Y-%m-%d %H:%M:%S")
+            return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
         case dict() | list():
             return json.dumps(value, default=_edge)
         case _:

@@ -16,6 +16,7 @@ def tag_record(tag: Tag) -> Record:
         "state": tag.state.value,
         "type": tag.type,
         "payloads": tag.payload_count,
+        "content_revision": tag.content_revision,
         "description": tag.description,
         "created_at": tag.created_at,
         "modified_at": tag.modified_at,

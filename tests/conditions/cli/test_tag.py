@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +52,18 @@ def test_a_table_is_aligned_and_an_empty_one_leaves_stdout_empty(done: Command, 
     assert head.index("state") == row.index("OPEN")
     empty = done("tag", "list", "--name", "nothing*")
     assert (empty.out, empty.err) == ("", "nothing found\n")
+
+
+def test_show_tells_how_often_the_contents_changed(done: Command, first_tag: str) -> None:
+    assert done("tag", "show", first_tag, "--json").json["content_revision"] == 1
+    assert re.search(r"^content_revision +1$", done("tag", "show", first_tag).out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("words", [("tag", "show"), ("tag", "list", "--name"), ("tag", "history")], ids=" ".join)
+def test_times_are_shown_with_their_zone(done: Command, first_tag: str, words: tuple[str, ...]) -> None:
+    times = re.findall(r"\d\d:\d\d:\d\d(.{4})", done(*words, first_tag).out)
+    assert times
+    assert set(times) == {" UTC"}
 
 
 def test_modify_renames_and_describes(done: Command, first_tag: str) -> None:
