@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import click
@@ -50,6 +51,8 @@ def filter_events(  # every option is a parameter of click's
 
     if seed is None and threshold is None:
         raise click.UsageError("give --seed (or --threshold): the same seed keeps the same events")
+    if threshold is not None and math.isnan(threshold):
+        raise click.UsageError("--threshold is between 0 and 1, not nan")
     path, empty_path = create_path(), create_path()
     path.add_module("EventInput", input_files=events)
     nn_filter = NNFilterModule(model_file, threshold=threshold, allow_open=allow_open)

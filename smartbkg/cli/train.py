@@ -36,7 +36,9 @@ def train() -> None:
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="First rate; 0.001 by default.")
 @click.option("--batch-size", type=click.IntRange(min=2), help="Events of a step, half of them passing; 128.")
 @click.option("--augment/--no-augment", default=None, help="Show events rotated, reflected and charge conjugated.")
-@click.option("--retention", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Natural fraction that passes.")
+@click.option(
+    "--retention", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Natural fraction that passes."
+)
 @click.option("--seed", type=int, help="Same seed and threads, same file; 1 by default.")
 @click.option("--threads", type=click.IntRange(min=1), help="Of torch; 1 by default.")
 @click.option("--start-from", type=_FILE, help="Checkpoint whose weights come first (fine-tuning).")

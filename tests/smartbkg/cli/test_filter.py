@@ -75,7 +75,7 @@ def test_several_files_are_one_job(folder: Path, tmp_path: Path) -> None:
     assert f"of {N_EVENTS + 50} events" in result.stdout
 
 
-@pytest.mark.parametrize("extra", [[], ["--threshold", "1.5"], ["--seed", "x"]])
+@pytest.mark.parametrize("extra", [[], ["--threshold", "1.5"], ["--threshold", "nan"], ["--seed", "x"]])
 def test_wrong_usage_is_told_apart(folder: Path, tmp_path: Path, extra: list[str]) -> None:
     result = call(folder, "-o", tmp_path / "kept.parquet", *extra)
     assert (result.exit_code, result.stdout) == (2, "")
