@@ -111,10 +111,10 @@ _COLUMNS: Final = """
 i.tag_id, i.id, i.first_key, i.final_key, n.name AS payload_name, p.id AS payload_id, p.revision,
 p.sha256, p.md5, p.size_bytes, p.metadata, p.created_at, p.created_by
 """
-# CROSS JOIN holds SQLite to the order written: tag, node, index.
+# CROSS JOIN holds SQLite to the order written: tag, node, index. json_extract, because `->>` came only with 3.38.
 _SQLITE_ARM: Final = """
 SELECT {columns} FROM stack CROSS JOIN json_each(:{side}) AS probe
-CROSS JOIN iovs AS i ON i.tag_id = stack.id AND i.fork = probe.value ->> 0 AND {limit}
+CROSS JOIN iovs AS i ON i.tag_id = stack.id AND i.fork = json_extract(probe.value, '$[0]') AND {limit}
 CROSS JOIN payloads AS p ON p.id = i.payload_id CROSS JOIN payload_names AS n ON n.id = p.name_id {names}
 """
 _SQLITE_STACK: Final = (
@@ -136,7 +136,7 @@ _POSTGRESQL_STACK: Final = (
 def _statement(dialect: str, named: bool) -> TextualSelect:
     """The query for a database, with or without a list of payload names."""
     if dialect == "sqlite":
-        arm, stack, key = _SQLITE_ARM, _SQLITE_STACK, "probe.value ->> 1"
+        arm, stack, key = _SQLITE_ARM, _SQLITE_STACK, "json_extract(probe.value, '$[1]')"
         names = "WHERE n.name IN (SELECT value FROM json_each(:names))"
     else:
         arm, stack, key = _POSTGRESQL_ARM, _POSTGRESQL_STACK, "probe.key"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ from conditions.errors import BadInputError, StoreBusy, StoreError, StoreFull, S
 BUSY_TIMEOUT_S: Final = 60  # how long a writer waits for the others; a bulk insert of 10^6 rows takes about 10 s
 CONNECT_TIMEOUT_S: Final = 10
 STORE_FILE: Final = "conditions.sqlite"
+OLDEST_SQLITE: Final = (3, 35, 0)  # RETURNING
 # SQLite's words for a disk without room for the memory that its processes share, and for a file over its limit.
 NO_SPACE: Final = ("SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE")
 _URL_FORMS: Final = "sqlite:///PATH or postgresql://HOST/NAME"
@@ -73,6 +75,7 @@ def make_engine(url: URL) -> Engine:
     """An engine to make one that reads and one that writes from; the three share their connections."""
     try:
         if url.get_backend_name() == "sqlite":
+            _check_sqlite_version(url)
             engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
@@ -116,6 +119,14 @@ def check_alive(url: URL, connection: Connection) -> None:
     driver: Any = connection.connection.dbapi_connection
     if connection.dialect.name == "sqlite" and not driver.in_transaction:
         raise StoreUnavailable(shown(url), "an earlier failure ended the transaction; nothing of it was kept")
+
+
+def _check_sqlite_version(url: URL) -> None:
+    """Refuse a SQLite that does not know our SQL, rather than fail at the first statement it cannot read."""
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        needed = ".".join(map(str, OLDEST_SQLITE))
+        reason = f"this Python has SQLite {sqlite3.sqlite_version}, {needed} or newer is needed"
+        raise StoreUnavailable(shown(url), reason)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 import traceback
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from conditions.errors import BadInputError, StoreBusy, StoreError, StoreFull, StoreUnavailable
+from conditions.iov import Run
 from conditions.store.engine import database_url, make_engine, our_errors, shown, sqlite_path, writing
+from conditions.store.schema import upgrade
 from conditions.store.session import Store, open_store
+from support.stores import tag_with
 
 
 @pytest.mark.parametrize(
@@ -95,6 +100,30 @@ def test_a_writer_holds_the_lock_from_its_first_look(sqlite_url: str) -> None:
     finally:
         other.close()
         engine.dispose()
+
+
+@pytest.mark.parametrize("act", [open_store, upgrade])
+def test_a_sqlite_that_is_too_old_is_named_with_the_version_that_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: Callable[[Path], object]
+) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version", "3.34.1")
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    with pytest.raises(StoreUnavailable, match=r"s.sqlite cannot be used: .* SQLite 3\.34\.1, 3\.35\.0 or newer"):
+        act(tmp_path / "s.sqlite")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_resolution_uses_no_operator_that_came_after_the_oldest_sqlite(sqlite_url: str, files_dir: Path) -> None:
+    def allow(action: int, _argument: str | None, function: str | None, *_rest: object) -> int:
+        newer = action == sqlite3.SQLITE_FUNCTION and function in ("->", "->>")  # 3.38
+        return sqlite3.SQLITE_DENY if newer else sqlite3.SQLITE_OK
+
+    with open_store(sqlite_url, files_dir, user="tester") as store:
+        tag_with(store, "mc16", "gat")
+        with store._engine.connect() as connection:  # the pool hands the same connection out again
+            driver: Any = connection.connection.dbapi_connection
+            driver.set_authorizer(allow)
+        assert list(store.resolve("mc16", Run(0, 0), ["gat"], allow_open=True)) == ["gat"]
 
 
 class DriverError(Exception):
