@@ -60,7 +60,7 @@ def steps(plan: Plan, workers: int) -> list[Step]:
             "train a GATGAP network on them",
             (
                 *("smartbkg", "train", "gatgap", "train.parquet", "--labels", "train.skim.parquet", "--skim", skim),
-                *("--epochs", str(plan.epochs), "--schedule", "cosine", "--seed", seed, "-o", "gatgap"),
+                *("--epochs", str(plan.epochs), "--schedule", "cosine", "--seed", seed, "--resume", "-o", "gatgap"),
             ),
             "gatgap/metrics.json",
         ),

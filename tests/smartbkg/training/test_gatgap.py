@@ -146,7 +146,7 @@ def test_killed_and_resumed_gives_the_same_files(
         assert process.wait() == -signal.SIGKILL
     assert not (folder / "GATGAPgen.pth").exists()
 
-    with pytest.raises(TrainingError, match="holds an unfinished training: resume it"):
+    with pytest.raises(TrainingError, match="holds an unfinished training: go on with it"):
         read_data(job_of(toy, folder, COMMAND_CONFIG))
     resumed = run(job_of(toy, folder, COMMAND_CONFIG, resume=True))
     assert resumed.checkpoint.read_bytes() == uninterrupted.checkpoint.read_bytes()
@@ -166,8 +166,9 @@ def test_a_finished_training_can_be_resumed_and_stays_the_same(toy: ToySample, t
     assert again.checkpoint.read_bytes() == content
 
 
-def test_a_finished_training_can_be_done_anew(toy: ToySample, tmp_path: Path) -> None:
+def test_a_finished_training_is_not_overwritten(toy: ToySample, tmp_path: Path) -> None:
     first = run(job_of(toy, tmp_path / "out"))
     content = first.checkpoint.read_bytes()
-    other = run(job_of(toy, tmp_path / "out", dataclasses.replace(CONFIG, seed=2)))
-    assert other.checkpoint.read_bytes() != content
+    with pytest.raises(TrainingError, match=r"out holds a finished training: go on with it \(--resume\)"):
+        run(job_of(toy, tmp_path / "out", dataclasses.replace(CONFIG, seed=2)))
+    assert first.checkpoint.read_bytes() == content
