@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from smartbkg.quickstart import Plan, run
+
 EPILOG = "Example: smartbkg quickstart -o quickstart"
 
 
@@ -14,10 +16,14 @@ EPILOG = "Example: smartbkg quickstart -o quickstart"
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), default="quickstart", show_default=True
 )
-@click.option("--train", "n_train", type=click.IntRange(min=1), help="Events to train on.")
-@click.option("--new", "n_new", type=click.IntRange(min=1), help="New events to filter and compare.")
-@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training events.")
-@click.option("--seed", type=int, help="Of everything random; the same seed gives the same files.")
+@click.option("--train", "n_train", type=click.IntRange(min=1), help=f"Events to train on; {Plan.n_train} by default.")
+@click.option(
+    "--new", "n_new", type=click.IntRange(min=1), help=f"New events to filter and compare; {Plan.n_new} by default."
+)
+@click.option(
+    "--epochs", type=click.IntRange(min=1), help=f"Passes over the training events; {Plan.epochs} by default."
+)
+@click.option("--seed", type=int, help=f"The same seed gives the same files; {Plan.seed} by default.")
 @click.option("--store", metavar="URL", help="A conditions database of yours instead of one in the output folder.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes side by side; all cores by default.")
 def quickstart(output: Path, workers: int | None, **given: int | str | None) -> None:
@@ -28,8 +34,6 @@ def quickstart(output: Path, workers: int | None, **given: int | str | None) -> 
     kept, and compares with the unfiltered truth. Each step is printed as the command that it is. A run that was
     interrupted goes on where it stopped when it is started again.
     """
-    from smartbkg.quickstart import Plan, run
-
     plan = Plan(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     run(output, plan, workers or os.cpu_count() or 1, lambda text: click.echo(text, err=True))
     click.echo(f"\nThe report with plots: {output / 'report' / 'report.html'}", err=True)

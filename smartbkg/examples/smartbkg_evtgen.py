@@ -9,6 +9,7 @@ every histogram.
 
 from __future__ import annotations
 
+import logging
 import sys
 
 from smartbkg.framework import AfterConditionPath, Statistics, create_path, process
@@ -42,4 +43,7 @@ def generate_skimmed_events(n_events: int, output_file: str, seed: int = 1) -> S
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python -m smartbkg.examples.smartbkg_evtgen N_EVENTS OUTPUT_FILE")
+    logging.basicConfig(level=logging.INFO)  # says which payload is used
     print(generate_skimmed_events(int(sys.argv[1]), sys.argv[2]))
