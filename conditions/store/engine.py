@@ -7,9 +7,11 @@ writes in READ COMMITTED with the rows they decide about locked.
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,13 +24,13 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleErr
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from conditions.errors import BadInputError, StoreBusy, StoreError, StoreFull, StoreUnavailable
+from conditions.store.files import NO_SPACE
 
 BUSY_TIMEOUT_S: Final = 60  # how long a writer waits for the others; a bulk insert of 10^6 rows takes about 10 s
 CONNECT_TIMEOUT_S: Final = 10
 STORE_FILE: Final = "conditions.sqlite"
 OLDEST_SQLITE: Final = (3, 35, 0)  # RETURNING
-# SQLite's words for a disk without room for the memory that its processes share, and for a file over its limit.
-NO_SPACE: Final = ("SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE")
+PROBE_BYTES: Final = 64 * 1024  # twice the piece by which SQLite lets the memory grow that its processes share
 _URL_FORMS: Final = "sqlite:///PATH or postgresql://HOST/NAME"
 WRITES: Final = "conditions_writes"  # execution option of the engine that writes
 
@@ -161,8 +163,13 @@ def _translate(url: URL, error: SQLAlchemyError) -> StoreError:
         return StoreBusy(name, "all connections are in use")
     state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
     code = getattr(getattr(error, "orig", None), "sqlite_errorname", None) or ""
-    if "disk is full" in text or code in NO_SPACE or state == "53100":
-        return StoreFull(sqlite_path(url) or name)
+    path = sqlite_path(url)
+    is_full = "disk is full" in text or state == "53100"
+    if code.startswith("SQLITE_IOERR"):
+        # SQLite keeps to itself why: a quota, a limit of the process and a dying disk all read the same.
+        is_full, text = path is not None and not _has_room(path), f"{text} ({code})"
+    if is_full:
+        return StoreFull(path or name)
     if "is locked" in text:
         return StoreBusy(name, f"somebody else has been writing for {BUSY_TIMEOUT_S} s")
     if state in ("40P01", "40001", "55P03"):
@@ -170,3 +177,17 @@ def _translate(url: URL, error: SQLAlchemyError) -> StoreError:
     if isinstance(error, OperationalError | DBAPIError):
         return StoreUnavailable(name, text)
     return StoreError(f"{name}: {text}")
+
+
+def _has_room(path: Path) -> bool:
+    """Whether a file beside the database can grow beyond the largest of the database's own; leaves nothing there."""
+    try:
+        largest = max(each.stat().st_size for each in path.parent.glob(f"{glob.escape(path.name)}*"))
+        with tempfile.TemporaryFile(dir=path.parent) as probe:
+            probe.seek(largest)
+            probe.write(bytes(PROBE_BYTES))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except (OSError, ValueError) as error:
+        return getattr(error, "errno", None) not in NO_SPACE
+    return True

@@ -31,7 +31,7 @@ LOCK_TIMEOUT_S: Final = 60.0
 LOCK_RETRY_S: Final = 0.05
 INCOMING_PREFIX: Final = "upload-"
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a quota or a limit of the process is a full disk, too
+NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a quota or a limit of the process is a full disk, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class PayloadFiles:
             stored = StoredFile(sha256.hexdigest(), md5.hexdigest(), written)
             self._give_name(temporary, stored)
         except OSError as error:
-            if error.errno in _NO_SPACE:
+            if error.errno in NO_SPACE:
                 raise StoreFull(self.folder, written) from error
             raise StoreUnavailable(self.folder, error.strerror or str(error)) from error
         finally:
@@ -151,7 +151,7 @@ class PayloadFiles:
             self.folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
-            if error.errno in _NO_SPACE:
+            if error.errno in NO_SPACE:
                 raise StoreFull(self.folder) from error
             raise StoreUnavailable(self.folder, error.strerror or str(error)) from error
         try:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +14,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 
 from conditions.errors import BadInputError, StoreBusy, StoreError, StoreFull, StoreUnavailable
@@ -131,6 +136,7 @@ class DriverError(Exception):
 
     def __init__(self, message: str, sqlstate: str | None = None) -> None:
         self.sqlstate = sqlstate
+        self.sqlite_errorname: str | None = None
         super().__init__(message)
 
 
@@ -150,6 +156,56 @@ def test_foreign_errors_never_leave(raised: DriverError, ours: type[StoreError])
         raise OperationalError("SELECT 1", {}, raised)
     assert isinstance(caught.value.__cause__, OperationalError)
     assert "SELECT" not in str(caught.value)
+
+
+def write_fails(url: URL) -> None:
+    """As SQLite says it when writing fails for any reason but ENOSPC."""
+    raised = DriverError("disk I/O error")
+    raised.sqlite_errorname = "SQLITE_IOERR_WRITE"
+    with our_errors(url):
+        raise OperationalError("INSERT", {}, raised)
+
+
+def test_a_dying_disk_is_not_taken_for_a_full_one(sqlite_url: str, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(StoreUnavailable, match=r"conditions.sqlite cannot be used: disk I/O error .SQLITE_IOERR_WRITE"):
+        write_fails(database_url(sqlite_url))
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("reason", "ours"), [(errno.EIO, StoreUnavailable), (errno.ENOSPC, StoreFull), (errno.EDQUOT, StoreFull)]
+)
+def test_why_a_write_failed_is_asked_of_the_disk(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, reason: int, ours: type[StoreError]
+) -> None:
+    def refuse(_handle: int) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(ours):
+        write_fails(database_url(sqlite_url))
+
+
+GROW = """
+import sys
+from conditions.errors import StoreFull
+from conditions.store import open_store
+with open_store(sys.argv[1], user="tester") as store:
+    try:
+        for n in range(100):
+            store.create_tag(f"tag{n}", description="x" * 60_000)
+    except StoreFull as error:
+        print(error)
+    store.list_tags()
+"""
+
+
+def test_a_database_that_reaches_the_limit_of_its_process_is_full(sqlite_url: str) -> None:
+    script = ["prlimit", "--fsize=2000000", sys.executable, "-c", GROW, sqlite_url]
+    done = subprocess.run(script, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("no space left in ")
 
 
 def test_two_transactions_that_cross_end_with_one_told_to_try_again(postgres_url: str, files_dir: Path) -> None:
