@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from conditions import IntervalOfValidity, Payload, Tag, TagState
-from conditions.errors import ChangeRefused
+from conditions.errors import ChangeRefused, TagExists
 from conditions.resolve import IovEntry
 from conditions.store import Store
 from smartbkg import __version__
@@ -95,7 +95,7 @@ def publish_gatgap(directory: Path | str, store: Store, config: PublishConfig = 
     """
     files = read_trained(Path(directory))
     with store.transaction():
-        tag = store.find_tag(config.tag) or store.create_tag(config.tag, description=config.description)
+        tag = _find_or_create_tag(store, config)
         entries = store.list_iovs(tag.name, names=[CHECKPOINT, EXPORT])
         there = [entry for entry in entries if _is_same(entry, files.sha256_of, config.iov)]
         if len(there) < 2:
@@ -137,6 +137,16 @@ def read_trained(directory: Path) -> TrainedFiles:
     if metrics.get("data_digest", manifest.data_digest) != manifest.data_digest:
         raise ModelMismatch(f"{metrics_file} is of a training on other data than {export}")
     return TrainedFiles(checkpoint, export, manifest, metrics)
+
+
+def _find_or_create_tag(store: Store, config: PublishConfig) -> Tag:
+    found = store.find_tag(config.tag)
+    if found is not None:
+        return found
+    try:
+        return store.create_tag(config.tag, description=config.description)
+    except TagExists:
+        return store.get_tag(config.tag)  # another publication has made it in the meantime
 
 
 def _metadata(files: TrainedFiles, config: PublishConfig, entries: list[IovEntry]) -> dict[str, Any]:

@@ -5,8 +5,11 @@ import io
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import onnx
 import pytest
@@ -83,6 +86,22 @@ def test_the_same_files_again_change_nothing(store: Store, trained: Path) -> Non
     assert again == dataclasses.replace(first, n_added=0)
     assert store.tag_history(TAG) == history
     assert len(store.list_payloads()) == 2
+
+
+def test_a_tag_that_another_makes_at_the_same_moment_is_used(store: Store, trained: Path) -> None:
+    made = Event()
+
+    def make_slowly() -> None:
+        with store.transaction():
+            store.create_tag(TAG)
+            made.set()
+            time.sleep(0.5)  # long enough for the publication to look for the tag, which nobody else sees yet
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(make_slowly)
+        assert made.wait(30)
+        assert publish_gatgap(trained, store).n_added == 2
+        other.result()
 
 
 def test_the_same_files_again_can_move_the_tag_on(store: Store, trained: Path) -> None:
