@@ -76,7 +76,8 @@ class PayloadModels:
         export = found.get(companion)
         if export is None:
             self._say_once(
-                f"no payload {companion!r} for {run} in {', '.join(stack)}: {main.payload} is read with torch"
+                main.payload.sha256,
+                f"no payload {companion!r} for {run} in {', '.join(stack)}: {main.payload} is read with torch",
             )
             return Choice(self._opened(main), (main,))
         return self._with_export(main, export, stack)
@@ -89,7 +90,8 @@ class PayloadModels:
         if stack.index(export.tag) > stack.index(main.tag):
             # A tag in front has a checkpoint of its own and no export; the export behind it belongs to another one.
             self._say_once(
-                f"{export.payload} of {export.tag} is no export of {main.payload} of {main.tag}: torch reads it"
+                main.payload.sha256,
+                f"{export.payload} of {export.tag} is no export of {main.payload} of {main.tag}: torch reads it",
             )
             return Choice(self._opened(main), (main,))
         raise ModelMismatch(
@@ -111,7 +113,7 @@ class PayloadModels:
             found = self.client.resolve(run, names, stack=stack)
             if self.payload not in found:
                 raise
-            self._say_once(f"the default tag is left out: {error}")
+            self._say_once(tag, f"the default tag is left out: {error}")
         if self.payload not in found:
             there = self.client.resolve(run, stack=stack)
             near = difflib.get_close_matches(self.payload, there, n=3)
@@ -124,10 +126,11 @@ class PayloadModels:
             self._scorers[digest] = open_scorer(self.client.path(resolved))
         return self._scorers[digest]
 
-    def _say_once(self, text: str) -> None:
-        if text.split(":", maxsplit=1)[0] not in self._said:
+    def _say_once(self, about: str, text: str) -> None:
+        """Warn, but not again about the same file or tag in another run."""
+        if about not in self._said:
             log.warning("%s", text)
-        self._said.add(text.split(":", maxsplit=1)[0])
+        self._said.add(about)
 
 
 def described(resolved: Resolved) -> dict[str, Any]:

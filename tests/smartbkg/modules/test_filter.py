@@ -296,6 +296,19 @@ def test_a_checkpoint_without_export_is_read_with_torch_and_said_once(
     np.testing.assert_allclose(scores, both(tmp_path)[0].extra["NN_prediction"], atol=2e-5)
 
 
+def test_what_is_said_of_a_payload_is_not_said_again_in_another_experiment(
+    store: Store, network: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.upload("GATGAPgen.pth", network / "GATGAPgen.pth")
+    store.create_tag("old")
+    store.add_iov("old", "GATGAPgen.pth", 1, IOV)
+    events = write_events(tmp_path / "e.parquet", *(some_events(2, exp=exp) for exp in (3, 4)))
+    run_filter(events, tmp_path, NNFilterModule(global_tag="old", allow_open=True))
+    assert [r.getMessage() for r in caplog.records if "torch" in r.getMessage()] == [
+        "no payload 'GATGAPgen.onnx' for 3:1 in old: GATGAPgen.pth r1 is read with torch"
+    ]
+
+
 def test_a_pair_that_does_not_belong_together_is_refused(
     store: Store, events: Path, network: Path, tmp_path: Path
 ) -> None:
