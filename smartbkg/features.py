@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
@@ -76,11 +75,6 @@ class FeatureSpec:
         """One line of JSON, keys sorted: equal specs give equal text."""
         return json.dumps(self.as_dict(), sort_keys=True)
 
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """The reverse of `to_json`."""
-        return cls.from_dict(json.loads(text))
-
     @cached_property
     def digest(self) -> str:
         """sha256 of `to_json()`."""
@@ -132,22 +126,6 @@ class Features:
         begin, end = int(self.offsets[first]), int(self.offsets[last])
         rows = slice(begin, end)
         return Features(self.x[rows], self.token[rows], self.mother[rows], self.offsets[first : last + 1] - begin)
-
-    @classmethod
-    def concat(cls, parts: Iterable[Features]) -> Features:
-        """All events in order."""
-        parts = list(parts)
-        unknown: dict[int, int] = {}
-        for part in parts:
-            for code, count in part.unknown_pdgs.items():
-                unknown[code] = unknown.get(code, 0) + count
-        return cls(
-            np.concatenate([part.x for part in parts]),
-            np.concatenate([part.token for part in parts]),
-            np.concatenate([part.mother for part in parts]),
-            np.concatenate([[0], np.cumsum(np.concatenate([part.counts for part in parts]))]).astype(np.int64),
-            unknown,
-        )
 
     def network_inputs(self) -> dict[str, NDArray[Any]]:
         """The named inputs of every GATGAP network, torch or exported.
