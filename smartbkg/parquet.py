@@ -40,6 +40,7 @@ class TableWriter:
         self._temporary: Path | None = None
         self._writer: pq.ParquetWriter | None = None
         self._pending: pa.Table | None = None
+        self._finished = False
 
     def __enter__(self) -> Self:
         self._temporary = self._appearing.enter_context(appearing(self.path))
@@ -69,8 +70,20 @@ class TableWriter:
                 self._opened().write_table(self._pending[:whole], row_group_size=BATCH_SIZE)
             self._pending = self._pending[whole:]
 
+    def finish(self) -> None:
+        """Write all that is left to write; the file still has no name. The end of the block does this, too."""
+        if self._finished:
+            return
+        with _naming(self.path):
+            writer = self._opened()
+            if self._pending:
+                writer.write_table(self._pending)
+            writer.add_key_value_metadata({METADATA_KEY.decode(): json.dumps(self.metadata, sort_keys=True)})
+            writer.close()
+        self._writer, self._finished = None, True
+
     def _opened(self) -> pq.ParquetWriter:
-        if self._temporary is None:
+        if self._temporary is None or self._finished:
             raise ValueError("the writer is not open: use it in a `with` statement")
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._temporary, self.schema, compression="zstd")
@@ -84,13 +97,7 @@ class TableWriter:
             file.callback(self._forget)
             if error is not None:
                 raise error
-            with _naming(self.path):
-                writer = self._opened()
-                if self._pending:
-                    writer.write_table(self._pending)
-                writer.add_key_value_metadata({METADATA_KEY.decode(): json.dumps(self.metadata, sort_keys=True)})
-                writer.close()
-            self._writer = None
+            self.finish()
 
     def _forget(self) -> None:
         if self._writer is not None:

@@ -103,6 +103,9 @@ class _Loop:
                 raise
             for module in started:
                 self._setup(module, "terminate", module.terminate)
+            for module in started:
+                if isinstance(module, Output):  # a disk that is full now leaves no file of the job
+                    self._setup(module, "finish", module.finish)
 
     def _events(self, max_event: int) -> None:
         for count, store in enumerate(self._read(max_event)):

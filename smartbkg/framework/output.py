@@ -64,6 +64,9 @@ class Output(Module):
         if not self.failed and self._columns is None and self._empty is not None:
             self.write(self._empty)
 
+    def finish(self) -> None:
+        """Write all that is left to write, when every module has terminated and before any file takes its name."""
+
     def _same_columns(self, store: Store) -> dict[str, NDArray[Any]]:
         """The store's extra info in the order of the first events written, and nothing else."""
         found: dict[str, str] = {name: column.dtype.kind for name, column in store.extra.items()}

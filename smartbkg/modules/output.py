@@ -2,48 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 import pyarrow as pa
 
 from smartbkg.detector import RecoBatch, RecoWriter
 from smartbkg.events import EventWriter, key_arrays
-from smartbkg.framework.job import Job
 from smartbkg.framework.output import Output
 from smartbkg.framework.store import MC_PARTICLES, RECO, Store
 from smartbkg.modules.skim import PASSES, SKIMMED, check_same_columns
 from smartbkg.parquet import TableWriter
 
-Writer = TypeVar("Writer", bound=TableWriter)
+
+class _ParquetOutput(Output):
+    """An output with a Parquet file, which carries the job's metadata."""
+
+    kind: ClassVar[str]
+    _writer: TableWriter
+
+    def finish(self) -> None:
+        """Write the rest, and what every module has added to the metadata."""
+        self._writer.metadata |= {**self.job.metadata, "kind": self.kind}
+        self._writer.finish()
 
 
-class EventOutput(Output):
+class EventOutput(_ParquetOutput):
     """Writes generated events and their extra info."""
+
+    kind = "events"
+    _writer: EventWriter
 
     collections: ClassVar[tuple[str, ...]] = (MC_PARTICLES,)
 
     def initialize(self) -> None:
         """Open a temporary file beside the target."""
         super().initialize()
-        self._writer = self.resource(_carrying(EventWriter(self.output_file), self.job, "events"))
+        self._writer = self.resource(EventWriter(self.output_file))
 
     def write(self, store: Store) -> None:
         """Append events."""
         self._writer.write(store.events)
 
 
-class RecoOutput(Output):
+class RecoOutput(_ParquetOutput):
     """Writes reconstructed events and their extra info."""
+
+    kind = "reco"
+    _writer: RecoWriter
 
     collections: ClassVar[tuple[str, ...]] = (RECO,)
 
     def initialize(self) -> None:
         """Open a temporary file beside the target."""
         super().initialize()
-        self._writer = self.resource(_carrying(RecoWriter(self.output_file), self.job, "reco"))
+        self._writer = self.resource(RecoWriter(self.output_file))
 
     def write(self, store: Store) -> None:
         """Append events."""
@@ -51,15 +64,17 @@ class RecoOutput(Output):
         self._writer.write(replace(reco, extra=store.extra))
 
 
-class SkimOutput(Output):
+class SkimOutput(_ParquetOutput):
     """Writes one row an event, as `smartbkg skim` does: a column a skim, its variables, observables, extra info."""
+
+    kind = "skimmed"
 
     collections: ClassVar[tuple[str, ...]] = (SKIMMED,)
 
     def initialize(self) -> None:
         """Open a temporary file beside the target; the first events decide its columns."""
         super().initialize()
-        self._writer = self.resource(_carrying(TableWriter(self.output_file, pa.schema([])), self.job, "skimmed"))
+        self._writer = self.resource(TableWriter(self.output_file, pa.schema([])))
         self._decided = False
 
     def write(self, store: Store) -> None:
@@ -72,11 +87,3 @@ class SkimOutput(Output):
             self._decided = True
         check_same_columns(self._writer.schema.names, table.column_names)
         self._writer.write_table(table)
-
-
-@contextmanager
-def _carrying(writer: Writer, job: Job, kind: str) -> Iterator[Writer]:
-    """A writer that takes the job's metadata at the very end, when every module has added its own."""
-    with writer:
-        yield writer
-        writer.metadata |= {**job.metadata, "kind": kind}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -272,6 +273,22 @@ def test_an_interrupt_goes_through_and_leaves_no_file(tmp_path: FilePath) -> Non
     with pytest.raises(KeyboardInterrupt):
         process(path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.parquet"]
+
+
+def test_an_output_that_cannot_be_finished_leaves_no_other_file(tmp_path: FilePath) -> None:
+    class DiskIsFull(EventOutput):
+        def finish(self) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device", str(self.output_file))
+
+    two_runs(tmp_path)
+    for order in ([EventOutput, DiskIsFull], [DiskIsFull, EventOutput]):
+        path = create_path()
+        path.add_module(EventInput(tmp_path / "in.parquet"))
+        for i, output in enumerate(order):
+            path.add_module(output(tmp_path / f"{i}.parquet"))
+        with pytest.raises(ModuleFailed, match=r"DiskIsFull failed in finish at .*No space left"):
+            process(path)
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["in.parquet"]
 
 
 def test_a_second_error_while_cleaning_up_is_noted_not_raised(tmp_path: FilePath) -> None:
