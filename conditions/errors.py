@@ -28,6 +28,7 @@
         ├── StoreFull
         ├── StoreBusy
         ├── StoreUnavailable
+        ├── FilesNotOurs           a payload folder that another store uses, or nobody can say which
         └── SchemaMismatch         the database's schema is older or newer than this program
 
 A message says what was asked, what was found, and what is near; the same facts are attributes.
@@ -256,6 +257,23 @@ class StoreUnavailable(StoreError):
     def __init__(self, what: object, reason: str) -> None:
         self.what, self.reason = what, reason
         super().__init__(f"{what} cannot be used: {reason}")
+
+
+class FilesNotOurs(StoreError):
+    """A payload folder that another store uses, or that nobody owns and whose files are not all this store's.
+
+    `found` and `wanted` are the ids of the folder, None when it has none, and of this store.
+    """
+
+    def __init__(self, folder: object, found: str | None, wanted: str, reason: str = "") -> None:
+        self.folder, self.found, self.wanted, self.reason = folder, found, wanted, reason
+        way_out = "give this store a folder of its own with --files or CONDITIONS_FILES"
+        if found is None:
+            what = f"{folder} may be another store's: it names none, and {reason}"
+            way_out += f" or, if all in it is this store's, write {wanted} into {folder}/store-id"
+        else:
+            what = f"{folder} is the payload folder of store {found}, this one is {wanted}"
+        super().__init__(f"{what}; nothing was kept or removed: {way_out}")
 
 
 class SchemaMismatch(StoreError):

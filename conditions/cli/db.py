@@ -42,10 +42,14 @@ def check(settings: Settings, repair: bool) -> None:
 
     Orphans (a file without a row) and leftovers (a file that was being written) are what a crash may leave; they do no
     harm. Missing and corrupt files are damage: upload the right bytes again. Exit code 1 when anything is left to do.
+
+    Nothing is touched in a folder that carries the id of another store, or of none and may be another's.
     """
     with settings.open() as store:
         report = store.check(repair=repair)
     record = {
+        "store_id": report.store_id,
+        "folder": report.folder,
         "payloads": report.payload_count,
         "orphans": [str(path) for path in report.orphans],
         "leftovers": [str(path) for path in report.leftovers],

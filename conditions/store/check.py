@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from conditions.errors import PayloadCorrupt, PayloadLost, StoreUnavailable
+from conditions.errors import FilesNotOurs, PayloadCorrupt, PayloadLost, StoreUnavailable
 from conditions.payload import Payload
 from conditions.store.files import PayloadFiles
+from conditions.store.owner import Owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class CheckReport:
     missing: tuple[Payload, ...]
     corrupt: tuple[Payload, ...]
     repaired: bool  # orphans and leftovers were removed
+    store_id: str
+    folder: str  # whose it is, in words
 
     @property
     def ok(self) -> bool:
@@ -29,21 +32,42 @@ class CheckReport:
         return not (self.missing or self.corrupt) and (self.repaired or not (self.orphans or self.leftovers))
 
 
-def check_files(
-    files: PayloadFiles, read_payloads: Callable[[], Sequence[Payload]], unfinished: Sequence[Path], *, repair: bool
-) -> CheckReport:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What lies in a folder, against the rows of a store."""
+
+    known_count: int
+    lost_count: int
+    orphans: tuple[Path, ...]
+    leftovers: tuple[Path, ...]
+
+    @property
+    def reason_against_adoption(self) -> str | None:
+        """Why a folder that is nobody's may be another store's; None when it must be this one's."""
+        if self.lost_count:
+            return f"{self.lost_count} of this store's {self.known_count + self.lost_count} payload files are not in it"
+        if self.orphans and not self.known_count:
+            return f"this store has no payload, and {len(self.orphans)} payload files are in it"
+        return None
+
+
+def check_files(owner: Owner, unfinished: Sequence[Path], *, repair: bool) -> CheckReport:
     """Compare all files with all rows; a repair removes what no row speaks of, and nothing else.
 
     No upload is under way while files and rows are listed, so a file without a row then is one that nobody will
     write a row for. The bytes are read afterwards: payloads never change.
+
+    Raises:
+        FilesNotOurs: the folder is another store's; or it is nobody's, a repair would remove something, and not
+            every payload is there to show that it is this store's.
     """
-    with files.checking():
-        payloads = read_payloads()
-        known = {payload.sha256 for payload in payloads}
-        orphans = tuple(path for digest, path in files.digests() if digest not in known)
-        leftovers = (*files.leftovers(), *unfinished)
+    files = owner.files
+    with owner.checking():
+        payloads = owner.read_payloads()
+        found = _compare(files, payloads)
+        folder = _folder_says(owner, found, repair=repair)
         if repair:
-            for path in (*orphans, *leftovers):
+            for path in (*found.orphans, *found.leftovers, *unfinished):
                 _remove(path)
     missing: list[Payload] = []
     corrupt: list[Payload] = []
@@ -54,7 +78,36 @@ def check_files(
             missing.append(payload)
         except PayloadCorrupt:
             corrupt.append(payload)
-    return CheckReport(len(payloads), orphans, leftovers, tuple(missing), tuple(corrupt), repair)
+    leftovers = (*found.leftovers, *unfinished)
+    return CheckReport(
+        len(payloads), found.orphans, leftovers, tuple(missing), tuple(corrupt), repair, owner.store_id, folder
+    )
+
+
+def _compare(files: PayloadFiles, payloads: Sequence[Payload]) -> _Found:
+    """What lies in the folder, by name only."""
+    known = {payload.sha256 for payload in payloads}
+    there = dict(files.digests())
+    orphans = tuple(path for digest, path in there.items() if digest not in known)
+    return _Found(len(known & there.keys()), len(known - there.keys()), orphans, tuple(files.leftovers()))
+
+
+def _folder_says(owner: Owner, found: _Found, *, repair: bool) -> str:
+    """Whose the folder is, in words; a repair makes one that is nobody's this store's, or refuses to touch it."""
+    if owner.owns():
+        return "this store's"
+    if not (found.known_count or found.orphans or found.leftovers):
+        return "nobody's yet, and empty"
+    reason = found.reason_against_adoption
+    if reason is not None and repair and (found.orphans or found.leftovers):
+        raise FilesNotOurs(owner.files.folder, None, owner.store_id, reason)
+    if reason is not None:
+        return f"nobody's yet, and no repair will touch it, for {reason}"
+    if repair:
+        owner.claim()
+        return "this store's from now on"
+    kept, removed = found.known_count, len(found.orphans) + len(found.leftovers)
+    return f"nobody's yet; a repair makes it this store's, keeps {kept} files there and removes {removed}"
 
 
 def _remove(path: Path) -> None:

@@ -2,10 +2,16 @@
 
     <folder>/ab/abcdef…      a payload's bytes, read-only, named by sha256
     <folder>/incoming/…      what is being written, under a name that begins with upload-
+    <folder>/store-id        the id of the database whose files these are, written before the first of them
     <folder>/.lock           held shared by uploads, exclusively while orphans are looked for
+    <folder>/.claim          held, inside the other one, by who looks whether store-id is to be written
 
 Bytes are complete, flushed and under their final name before a row of the database speaks of them. A crash at any
 point leaves at most a file nobody speaks of, never a row without its file.
+
+A folder belongs to one database (`owner.py`): uploads and checks refuse one whose store-id is another's. One without
+store-id, made by hand or restored in part, is adopted by an upload if this database knows every file in it, and by a
+repair if every payload of this database is in it; otherwise nothing in it is touched. Reading asks for no id.
 """
 
 from __future__ import annotations
@@ -121,6 +127,12 @@ class PayloadFiles:
         with self._locked(fcntl.LOCK_EX, "uploads are under way"):
             yield
 
+    @contextmanager
+    def claiming(self) -> Iterator[None]:
+        """Keep others from giving the folder to their store meanwhile; held for a moment only."""
+        with self._locked(fcntl.LOCK_EX, "another process makes it its store's own", ".claim"):
+            yield
+
     def digests(self) -> Iterator[tuple[str, Path]]:
         """Every file under a digest's name, in order; whatever else lies in the folder is not ours."""
         for path in sorted(self.folder.glob("??/*")):
@@ -145,11 +157,11 @@ class PayloadFiles:
             flush_folder(folder)
 
     @contextmanager
-    def _locked(self, kind: int, reason: str) -> Iterator[None]:
-        """Hold the folder's lock; it goes with the process, whatever ends that."""
+    def _locked(self, kind: int, reason: str, name: str = ".lock") -> Iterator[None]:
+        """Hold a lock of the folder; it goes with the process, whatever ends that."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            handle = os.open(self.folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
             if error.errno in NO_SPACE:
                 raise StoreFull(self.folder) from error

@@ -16,7 +16,7 @@ from conditions.iov import IntervalOfValidity, Run
 from conditions.payload import Payload
 from conditions.resolve import IovEntry
 from conditions.store.engine import shown
-from conditions.store.tables import AuditRow, IovRow, PayloadNameRow, PayloadRow, TagRow
+from conditions.store.tables import AuditRow, IovRow, PayloadNameRow, PayloadRow, StoreIdentityRow, TagRow
 from conditions.tags import AuditEntry, Tag, TagState, near_names
 
 T = TypeVar("T")
@@ -32,6 +32,11 @@ class LockedTag:
     state: TagState
     type: str
     description: str
+
+
+def store_id(connection: Connection) -> str:
+    """The id that this database got when its schema was made."""
+    return connection.execute(select(StoreIdentityRow.store_id)).scalar_one()
 
 
 def find_tag(connection: Connection, name: str) -> Tag | None:

@@ -39,6 +39,7 @@ from conditions.store.engine import (
     writing,
 )
 from conditions.store.files import PayloadFiles, opened
+from conditions.store.owner import Owner
 from conditions.tags import AuditEntry, Tag, TagState, check_tag_name, parse_state
 
 
@@ -89,6 +90,7 @@ class Store:
         self._url, self._engine = url, engine
         self._reader, self._writer = reading(engine), writing(engine)
         self._folder = files
+        self._store_id: str | None = None  # read when it is needed; it never changes
         self._local = threading.local()
         self._pid = os.getpid()
 
@@ -157,6 +159,7 @@ class Store:
         Raises:
             BadName, BadMetadata, BadSource: what was given cannot be a payload.
             StoreFull: no space left; nothing is kept.
+            FilesNotOurs: the payload folder is another store's.
         """
         check_payload_name(name)
         plain = check_metadata(metadata)
@@ -272,12 +275,16 @@ class Store:
             yield self
 
     def check(self, *, repair: bool = False) -> CheckReport:
-        """Compare files and rows; a repair removes files that no row speaks of."""
+        """Compare files and rows; a repair removes files that no row speaks of.
+
+        Raises:
+            FilesNotOurs: the folder is another store's; or a repair cannot tell whose it is.
+        """
         if self._transaction is not None:
             raise StoreBusy(self.url, "a check cannot be part of a transaction")
         path = sqlite_path(self._url)
         unfinished = [] if path is None else schema.unfinished(path)
-        return check_files(self._files, self._all_payloads, unfinished, repair=repair)
+        return check_files(self._owner(), unfinished, repair=repair)
 
     def close(self) -> None:
         """Let go of the database; a closed store connects again when it is used."""
@@ -337,13 +344,19 @@ class Store:
         """The files, with repairs kept away until the rows are committed."""
         files, outer = self._files, self._transaction
         if outer is None:
-            with files.uploading():
+            with self._owner().uploading():
                 yield files
             return
         if not outer.uploading:
-            outer.held.enter_context(files.uploading())
+            outer.held.enter_context(self._owner().uploading())
             outer.uploading = True
         yield files
+
+    def _owner(self) -> Owner:
+        if self._store_id is None:
+            with self._reading() as connection:
+                self._store_id = queries.store_id(connection)
+        return Owner(self._files, self._store_id, self._all_payloads)
 
     def _all_payloads(self) -> list[Payload]:
         with self._reading() as connection:

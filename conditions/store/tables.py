@@ -71,6 +71,19 @@ class Base(DeclarativeBase):
     }
 
 
+class StoreIdentityRow(Base):
+    """The one row that says which database this is, for its payload folder. Triggers refuse to change it."""
+
+    __tablename__ = "store_identity"
+    __table_args__ = (
+        CheckConstraint("id = 1", name="one_row"),
+        CheckConstraint("length(store_id) = 32", name="store_id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    store_id: Mapped[str] = mapped_column(String(32))
+
+
 class PayloadNameRow(Base):
     """A payload's name. Its row is locked while a revision is given, so revisions grow without holes."""
 

@@ -1,4 +1,4 @@
-"""Payloads, tags, intervals of validity and the audit trail.
+"""The store's id, payloads, tags, intervals of validity and the audit trail.
 
 Safe while the previous release runs? There is none: this is the first schema.
 """
@@ -13,21 +13,39 @@ depends_on = None
 
 BIG_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 MOMENT = sa.DateTime(timezone=True)
-APPEND_ONLY = "audit is append-only"
+RANDOM_ID = {
+    "sqlite": "lower(hex(randomblob(16)))",
+    "postgresql": "replace(CAST(gen_random_uuid() AS text), '-', '')",
+}
+KEPT = {"audit": "audit is append-only", "store_identity": "the id of a store never changes"}
 
 
 def upgrade() -> None:
+    dialect = op.get_context().dialect.name
+    make_identity(RANDOM_ID[dialect])
     make_payloads()
     make_tags()
     make_audit()
-    if op.get_context().dialect.name == "sqlite":
-        protect_audit_sqlite()
-    else:
-        protect_audit_postgresql()
+    protect = keep_rows_sqlite if dialect == "sqlite" else keep_rows_postgresql
+    for table, reason in KEPT.items():
+        protect(table, reason)
 
 
 def downgrade() -> None:
     raise RuntimeError("there is nothing before the first schema: restore the backup made before 'db init'")
+
+
+def make_identity(random_id: str) -> None:
+    op.create_table(
+        "store_identity",
+        sa.Column("id", BIG_ID, nullable=False, autoincrement=False),
+        sa.Column("store_id", sa.String(32), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_store_identity"),
+        sa.CheckConstraint("id = 1", name=op.f("ck_store_identity_one_row")),
+        sa.CheckConstraint("length(store_id) = 32", name=op.f("ck_store_identity_store_id")),
+    )
+    # The database draws it, so that the SQL written by `--sql` gives each database its own.
+    op.execute(f"INSERT INTO store_identity (id, store_id) VALUES (1, {random_id})")  # noqa: S608
 
 
 def make_payloads() -> None:
@@ -135,26 +153,26 @@ def make_audit() -> None:
     op.create_index("ix_audit_subject_kind_subject_id", "audit", ["subject_kind", "subject_id"])
 
 
-def protect_audit_sqlite() -> None:
+def keep_rows_sqlite(table: str, reason: str) -> None:
     for act in ("UPDATE", "DELETE"):
         op.execute(
-            f"CREATE TRIGGER audit_no_{act.lower()} BEFORE {act} ON audit "
-            f"BEGIN SELECT RAISE(ABORT, '{APPEND_ONLY}'); END"
+            f"CREATE TRIGGER {table}_no_{act.lower()} BEFORE {act} ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, '{reason}'); END"
         )
     # INSERT OR REPLACE takes a row away without asking the trigger for deletes.
-    is_there = "EXISTS (SELECT 1 FROM audit WHERE id = NEW.id)"
+    is_there = f"EXISTS (SELECT 1 FROM {table} WHERE id = NEW.id)"  # noqa: S608
     op.execute(
-        f"CREATE TRIGGER audit_no_replace BEFORE INSERT ON audit WHEN {is_there} "
-        f"BEGIN SELECT RAISE(ABORT, '{APPEND_ONLY}'); END"
+        f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} WHEN {is_there} "
+        f"BEGIN SELECT RAISE(ABORT, '{reason}'); END"
     )
 
 
-def protect_audit_postgresql() -> None:
+def keep_rows_postgresql(table: str, reason: str) -> None:
     op.execute(
-        "CREATE FUNCTION audit_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN RAISE EXCEPTION '{APPEND_ONLY}' USING ERRCODE = 'insufficient_privilege'; END $$"
+        f"CREATE FUNCTION {table}_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{reason}' USING ERRCODE = 'insufficient_privilege'; END $$"
     )
     op.execute(
-        "CREATE TRIGGER audit_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON audit "
-        "FOR EACH STATEMENT EXECUTE FUNCTION audit_append_only()"
+        f"CREATE TRIGGER {table}_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_append_only()"
     )

@@ -70,6 +70,22 @@ def store_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def other_url(request: pytest.FixtureRequest, store_url: str, tmp_path: Path) -> str:
+    """URL of a second, empty store of the same kind, made by itself: copies of a template share the template's id."""
+    is_sqlite = store_url.startswith("sqlite")
+    url = f"sqlite:///{tmp_path}/other.sqlite" if is_sqlite else str(request.getfixturevalue("empty_postgres_url"))
+    upgrade(url)
+    return url
+
+
+@pytest.fixture
+def other(other_url: str, files_dir: Path) -> Iterator[Store]:
+    """A second, empty store that was given the first one's payload folder."""
+    with open_store(other_url, files_dir, user=TESTER) as opened:
+        yield opened
+
+
+@pytest.fixture
 def store(store_url: str, files_dir: Path) -> Iterator[Store]:
     """A fresh, empty store; a test that asks for it runs once on each database."""
     with open_store(store_url, files_dir, user=TESTER) as opened:

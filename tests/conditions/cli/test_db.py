@@ -68,3 +68,17 @@ def test_check_names_missing_and_corrupt_payloads(run_command: Command, done: Co
     done("payload", "upload", "-", "--name", "gone", stdin="gone")
     done("payload", "upload", "-", "--name", "spoilt", stdin="spoilt")
     assert run_command("db", "check").code == 0
+
+
+def test_a_repair_with_another_stores_folder_removes_nothing_and_names_both(
+    run_command: Command, done: Command, first_tag: str, files_dir: Path, tmp_path: Path
+) -> None:
+    ours = done("db", "check", "--json").json
+    assert ours["folder"] == "this store's"
+    elsewhere = ["--store", str(tmp_path / "elsewhere.sqlite")]
+    theirs = done("db", "check", *elsewhere, "--files", str(tmp_path / "elsewhere"), "--json").json
+    refused = run_command("db", "check", "--repair", *elsewhere, "--files", str(files_dir))
+    assert (refused.code, refused.out) == (1, "")
+    assert f"{files_dir} is the payload folder of store {ours['store_id']}" in refused.err
+    assert f"this one is {theirs['store_id']}" in refused.err
+    assert done("db", "check", "--json").json == ours
