@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from smartbkg.cli.progress import event_bar
+from smartbkg.errors import MissingExtra
 
 if TYPE_CHECKING:
     from smartbkg.training.loop import Epoch
@@ -86,8 +87,11 @@ def _job(
     start_from: Path | None,
     settings: dict[str, Any],
 ) -> Any:
-    from smartbkg.training.gatgap import TrainingJob
-    from smartbkg.training.loop import TrainingConfig
+    try:
+        from smartbkg.training.gatgap import TrainingJob
+        from smartbkg.training.loop import TrainingConfig
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or "torch", "train") from error
 
     config = TrainingConfig(**{name: value for name, value in settings.items() if value is not None})
     return TrainingJob(events, labels, skim, output, config, resume, start_from)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,14 @@ def test_an_unfinished_training_is_not_overwritten(toy: ToySample, tmp_path: Pat
     assert result.exit_code == 1
     assert "unfinished training" in result.stderr
     assert train(toy, tmp_path / "out", "--epochs", "1", "--resume").exit_code == 0
+
+
+def test_without_torch_the_extra_to_install_is_named(toy: ToySample, tmp_path: Path) -> None:
+    # A process in which torch cannot be imported, as on a worker without it.
+    code = "import sys; sys.modules['torch'] = None; from smartbkg.cli import main; main()"
+    options = [toy.events, "--labels", toy.labels, "--skim", SKIM, "-o", tmp_path / "out"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, "train", "gatgap", *options], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == "error: this needs torch, which is not installed: pip install 'smartbkg[train]'\n"
