@@ -81,7 +81,7 @@ def clone_tag(change: Change, name: str, new_name: str) -> Tag:
         connection.execute(update(TagRow).where(TagRow.id == subject.id).values(content_revision=1))
     revision = select(TagRow.content_revision).where(TagRow.id == source.id)
     origin = {"of": source.name, "of_content_revision": connection.execute(revision).scalar_one(), "iovs": count}
-    record(change, "clone", subject, None, values | origin)
+    record(change, "clone", subject, None, origin | values)
     return get_tag(connection, new_name)
 
 

@@ -2,7 +2,8 @@
 
     python -m smartbkg.examples.smartbkg_evtgen 1000 skimmed.parquet
 
-The network is the payload `GATGAPgen.pth` of the tag `SmartBKG_GATGAP`; for a network of your own give
+The network is the payload `GATGAPgen.pth` that holds for the run, here run 1 of experiment 0, in the tags in force
+(`CONDITIONS_TAGS`) or else in `SmartBKG_GATGAP`; for a network of your own give
 `NNFilterModule(model_file="gatgap/GATGAPgen.onnx")`. Every event that is left carries a weight: fill `weight` into
 every histogram.
 """
