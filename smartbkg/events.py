@@ -20,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from smartbkg.errors import BadEvent, ColumnsMissing, UnknownName
-from smartbkg.parquet import BATCH_SIZE, TableWriter, read_metadata, read_schema, read_tables
+from smartbkg.parquet import BATCH_SIZE, BatchWriter, read_metadata, read_schema, read_tables
 
 __all__ = [
     "EVENT_TYPES",
@@ -224,7 +224,7 @@ class EventBatch:
         return batch
 
 
-class EventWriter(TableWriter):
+class EventWriter(BatchWriter):
     """Writes batches to an event file that takes its name only when it is complete."""
 
     def __init__(
@@ -238,18 +238,7 @@ class EventWriter(TableWriter):
         schema = empty_table().schema
         for name, kind in (extra or {}).items():
             schema = schema.append(pa.field(name, kind))
-        super().__init__(path, schema, metadata)
-        self._decided = extra is not None
-
-    def write(self, batch: EventBatch) -> None:
-        """Append events."""
-        table = batch.to_table()
-        if not self._decided:
-            self.set_schema(table.schema)
-            self._decided = True
-        if table.column_names != self.schema.names:
-            raise BadEvent(f"a batch with columns {table.column_names} for a file with {self.schema.names}")
-        self.write_table(table)
+        super().__init__(path, schema, metadata, decided=extra is not None)
 
 
 def read_batches(path: Path | str, batch_size: int = BATCH_SIZE) -> Iterator[EventBatch]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -105,6 +105,37 @@ class TableWriter:
             with suppress(OSError):
                 self._writer.close()
         self._writer = self._temporary = self._pending = None
+
+
+class Tabular(Protocol):
+    """A batch of events that knows its rows in a file."""
+
+    def to_table(self) -> pa.Table:
+        """The rows."""
+
+
+class BatchWriter(TableWriter):
+    """Writes batches of one kind; unless `decided`, the first one adds the extra-info columns to the schema."""
+
+    def __init__(
+        self, path: Path | str, schema: pa.Schema, metadata: dict[str, Any] | None, *, decided: bool = False
+    ) -> None:
+        super().__init__(path, schema, metadata)
+        self._decided = decided
+
+    def write(self, batch: Tabular) -> None:
+        """Append events.
+
+        Raises:
+            BadEvent: other columns than those of the file.
+        """
+        table = batch.to_table()
+        if not self._decided:
+            self.set_schema(table.schema)
+            self._decided = True
+        if table.column_names != self.schema.names:
+            raise BadEvent(f"a batch with columns {table.column_names} for a file with {self.schema.names}")
+        self.write_table(table)
 
 
 def read_tables(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from smartbkg.detector.objects import Clusters, Collection, KShorts, Pi0s, Tracks
 from smartbkg.errors import BadEvent, ColumnsMissing
 from smartbkg.events import KEY_COLUMNS, key_arrays, read_extra, read_keys
-from smartbkg.parquet import BATCH_SIZE, TableWriter, read_tables
+from smartbkg.parquet import BATCH_SIZE, BatchWriter, read_tables
 
 COLLECTIONS: dict[str, type[Collection]] = {"tracks": Tracks, "clusters": Clusters, "k_shorts": KShorts, "pi0s": Pi0s}
 
@@ -97,22 +97,11 @@ class RecoBatch:
         return cls(**keys, **parts, extra=read_extra(table, {*KEY_COLUMNS, *COLLECTIONS}, source))
 
 
-class RecoWriter(TableWriter):
+class RecoWriter(BatchWriter):
     """Writes batches to a file of reconstructed events that takes its name only when it is complete."""
 
     def __init__(self, path: Path | str, metadata: dict[str, Any] | None = None) -> None:
         super().__init__(path, empty_reco_table().schema, metadata)
-        self._decided = False
-
-    def write(self, batch: RecoBatch) -> None:
-        """Append events; the first batch decides the extra-info columns."""
-        table = batch.to_table()
-        if not self._decided:
-            self.set_schema(table.schema)
-            self._decided = True
-        if table.column_names != self.schema.names:
-            raise BadEvent(f"a batch with columns {table.column_names} for a file with {self.schema.names}")
-        self.write_table(table)
 
 
 def read_reco_batches(path: Path | str, batch_size: int = BATCH_SIZE) -> Iterator[RecoBatch]:
