@@ -89,7 +89,7 @@ class OnnxScorer(Scorer):
         except (FileNotFoundError, ModelMismatch):
             raise
         except Exception as error:  # the runtime has no common base for its errors
-            raise NotAModel(path, f"ONNX Runtime refuses it: {str(error).splitlines()[0]}") from error
+            raise NotAModel(path, f"ONNX Runtime refuses it: {_first_line(error)}") from error
         if text is None:
             raise ManifestMissing(path)
         super().__init__(path, Manifest.from_json(text, path))
@@ -98,7 +98,7 @@ class OnnxScorer(Scorer):
         try:
             logits: NDArray[np.float32] = self._session.run([OUTPUT], inputs)[0]
         except Exception as error:
-            raise ModelMismatch(f"{self.path} does not fit its inputs: {str(error).splitlines()[0]}") from error
+            raise ModelMismatch(f"{self.path} does not fit its inputs: {_first_line(error)}") from error
         return logits
 
 
@@ -160,3 +160,8 @@ def _check_interface(path: Path, session: onnxruntime.InferenceSession, *, has_m
             f"{path} is no exported event filter: inputs {wanted} and the output {OUTPUT} were expected, "
             f"found inputs {there} and outputs {', '.join(outputs)}{more}"
         )
+
+
+def _first_line(error: Exception) -> str:
+    """What the runtime says; some of its errors about damaged text say nothing but their kind."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -164,6 +164,21 @@ def test_a_damaged_export_is_refused_without_other_words(tmp_path: Path, capfd: 
     assert capfd.readouterr() == ("", "")
 
 
+def test_an_error_of_the_runtime_without_words_is_told_by_its_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class InvalidGraph(Exception):
+        """As the runtime raises it where its message cannot be decoded."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise InvalidGraph
+
+    export = write_model(tmp_path, random_network(SMALL_CONFIG))[1]
+    monkeypatch.setattr("onnxruntime.InferenceSession", refuse)
+    with pytest.raises(NotAModel, match="ONNX Runtime refuses it: InvalidGraph"):
+        open_scorer(export)
+
+
 @pytest.mark.parametrize(("content", "error"), [(b"", NotAModel), (b"hello world", NotAModel)])
 def test_something_else_is_refused(content: bytes, error: type[Exception], tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(content)
