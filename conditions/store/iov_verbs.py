@@ -1,0 +1,84 @@
+"""A store's verbs about intervals of validity, and the lookup that they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from conditions.iov import IntervalOfValidity, Last, Run
+from conditions.payload import Payload
+from conditions.resolve import IovEntry, Resolved, check_stack
+from conditions.store import iov_changes, queries
+from conditions.store.core import StoreCore
+from conditions.store.covering import resolve_runs
+
+
+class IovVerbs(StoreCore):
+    """Fill tags, and resolve runs with them."""
+
+    def add_iov(self, tag: str, name: str, revision: int | None, iov: IntervalOfValidity) -> IovEntry:
+        """Add a payload, by default its latest revision, to a tag; the same row again gives the one there is."""
+        with self._change() as change:
+            payload = queries.get_payload(change.connection, name, revision)
+            return iov_changes.add_iov(change, tag, payload, iov)
+
+    def add_iovs(self, tag: str, entries: Iterable[tuple[Payload, IntervalOfValidity]]) -> int:
+        """Add many rows to a tag, or none when one is refused; returns how many were not there before."""
+        with self._change() as change:
+            return iov_changes.add_iovs(change, tag, list(entries))
+
+    def list_iovs(
+        self,
+        tag: str,
+        *,
+        names: Iterable[str] | None = None,
+        run: Run | None = None,
+        within: IntervalOfValidity | None = None,
+    ) -> list[IovEntry]:
+        """Rows of a tag by payload name, first run and revision.
+
+        Args:
+            tag: the tag's name.
+            names: only these payload names.
+            run: only rows that cover this run.
+            within: only rows that share a run with this interval.
+        """
+        with self._reading() as connection:
+            return queries.list_iovs(connection, tag, names, run, within)
+
+    def close_iov(self, tag: str, iov_id: int, last: Last) -> IovEntry:
+        """Give a row an earlier last run: any row of an OPEN tag, one without an end in a RUNNING tag."""
+        with self._change() as change:
+            return iov_changes.close_iov(change, tag, iov_id, last)
+
+    def delete_iov(self, tag: str, iov_id: int) -> None:
+        """Take a row out of an OPEN tag."""
+        with self._change() as change:
+            iov_changes.delete_iov(change, tag, iov_id)
+
+    def resolve(
+        self,
+        stack: Sequence[str] | str,
+        run: Run,
+        names: Iterable[str] | None = None,
+        *,
+        allow_open: bool = False,
+    ) -> dict[str, Resolved]:
+        """The winners for a run by payload name, in one query; a name without one is not in the answer.
+
+        Raises:
+            TagNotFound, TagNotUsable: a tag of the stack does not exist, is INVALID, or OPEN and not allowed to be.
+        """
+        return self.resolve_many(stack, [run], names, allow_open=allow_open)[run]
+
+    def resolve_many(
+        self,
+        stack: Sequence[str] | str,
+        runs: Iterable[Run],
+        names: Iterable[str] | None = None,
+        *,
+        allow_open: bool = False,
+    ) -> dict[Run, dict[str, Resolved]]:
+        """The winners for each of several runs, in one query."""
+        tags = check_stack(stack)
+        with self._reading() as connection:
+            return resolve_runs(connection, tags, runs, names, allow_open=allow_open)

@@ -1,0 +1,63 @@
+"""A store's verbs about payloads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from conditions.payload import Payload, check_metadata, check_payload_name
+from conditions.store import payload_changes, queries
+from conditions.store.core import StoreCore
+from conditions.store.files import opened
+
+
+class PayloadVerbs(StoreCore):
+    """Keep payloads and hand them out."""
+
+    def upload(
+        self,
+        name: str,
+        source: str | os.PathLike[str] | BinaryIO,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Payload:
+        """Keep a file's or a stream's bytes as the next revision of a payload.
+
+        The same bytes under the same name again give the revision that is there, with the metadata it came with;
+        so an upload may be repeated safely. The same bytes under another name share the file.
+
+        Raises:
+            BadName, BadMetadata, BadSource: what was given cannot be a payload.
+            StoreFull: no space left; nothing is kept.
+            FilesNotOurs: the payload folder is another store's.
+        """
+        check_payload_name(name)
+        plain = check_metadata(metadata)
+        with opened(source) as stream, self._uploading() as files:
+            stored = files.keep(stream)
+            with self._change() as change:
+                return payload_changes.add_payload(change, name, stored, plain)
+
+    def get_payload(self, name: str, revision: int | None = None) -> Payload:
+        """One revision of a payload, by default the latest; PayloadNotFound when there is none."""
+        with self._reading() as connection:
+            return queries.get_payload(connection, name, revision)
+
+    def list_payloads(self, *, pattern: str | None = None, tag: str | None = None) -> list[Payload]:
+        """Payloads in order of name and revision. `pattern` knows `*` and `?`."""
+        with self._reading() as connection:
+            return queries.list_payloads(connection, pattern, tag)
+
+    def payload_path(self, payload: Payload) -> Path:
+        """The payload's file, read-only, after its size and sha256 were compared.
+
+        Raises:
+            PayloadCorrupt, PayloadLost: the file holds other bytes, or is not there.
+        """
+        return self._files.verified_path(payload)
+
+    def verify(self, payload: Payload) -> None:
+        """Compare a payload's file with its row; raises as `payload_path` does."""
+        self.payload_path(payload)
