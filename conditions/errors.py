@@ -8,16 +8,19 @@
     │   ├── BadText                a description or user that a database cannot keep
     │   ├── BadMetadata            metadata that is not plain JSON
     │   ├── BadSource              a file or stream to upload that cannot be read
+    │   ├── WrongChecksum          bytes to upload that are not those that were announced
     │   └── UnknownWord            a state or type that does not exist
     ├── NotFoundError              nothing of that name is there
     │   ├── TagNotFound
     │   ├── PayloadNotFound
     │   ├── IovNotFound
+    │   ├── PastUnknown            a tag's content at a moment or revision of which nothing is kept
     │   └── NoPayloadForRun        the tags exist, but none has the payload for the run
     ├── RefusedError               it is there, and a rule forbids the change or the use
     │   ├── TagExists
     │   ├── TransitionRefused      a state that cannot follow the present one
     │   ├── ChangeRefused          the tag's state forbids the change
+    │   ├── TagChanged             somebody changed the tag since it was looked at
     │   ├── TagNotUsable           an INVALID tag, or an OPEN one nobody asked for
     │   ├── NotConfirmed           a step that cannot be taken back, and the tag's name was not given again
     │   └── NotSaved               a download's place that is taken or cannot be written
@@ -100,6 +103,14 @@ class BadSource(BadInputError):
         super().__init__(f"cannot read {source}: {reason}")
 
 
+class WrongChecksum(BadInputError):
+    """Bytes to upload that are not those that were announced."""
+
+    def __init__(self, name: str, found: str, wanted: str) -> None:
+        self.name, self.found, self.wanted = name, found, wanted
+        super().__init__(f"the bytes of payload {name!r} have md5 {found} instead of {wanted}; nothing was kept")
+
+
 class UnknownWord(BadInputError):
     """A state or a type that does not exist."""
 
@@ -141,6 +152,14 @@ class IovNotFound(NotFoundError):
         super().__init__(f"no IoV {iov_id} in tag {tag!r}")
 
 
+class PastUnknown(NotFoundError):
+    """A tag's content at a moment or revision of which nothing is kept."""
+
+    def __init__(self, tag: str, asked: object, reason: str) -> None:
+        self.tag, self.asked, self.reason = tag, str(asked), reason
+        super().__init__(f"the content of tag {tag!r} at {asked} is not known: {reason}")
+
+
 class NoPayloadForRun(NotFoundError):
     """No tag of the stack has the payload for the run."""
 
@@ -180,6 +199,16 @@ class ChangeRefused(RefusedError):
     def __init__(self, tag: str, state: str, action: str, advice: str) -> None:
         self.tag, self.state, self.action, self.advice = tag, state, action, advice
         super().__init__(f"cannot {action} tag {tag!r}, which is {state}: {advice}")
+
+
+class TagChanged(RefusedError):
+    """Somebody changed the tag since it was looked at."""
+
+    def __init__(self, tag: str, found: int, expected: int) -> None:
+        self.tag, self.found, self.expected = tag, found, expected
+        super().__init__(
+            f"tag {tag!r} has content revision {found} and no longer {expected}: look at it again, then repeat"
+        )
 
 
 class TagNotUsable(RefusedError):

@@ -2,16 +2,49 @@
 
 The first tag of the stack that has a payload name for the run wins; inside that tag, the highest revision that
 covers the run. A name that no tag has for the run is not in the answer.
+
+An entry of a stack is the name of a tag, or `NAME@REVISION` for the content that the tag had at that content revision.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
-from conditions.errors import BadInputError, NoPayloadForRun
+from conditions.errors import BadInputError, BadName, NoPayloadForRun
 from conditions.iov import IntervalOfValidity, Run
 from conditions.payload import Payload
+from conditions.tags import TagState
+
+_REVISION: Final = re.compile(r"[0-9]{1,18}")
+
+
+@dataclass(frozen=True, slots=True)
+class TagRef:
+    """An entry of a stack: a tag as it is, or as it was at a content revision."""
+
+    name: str
+    content_revision: int | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.content_revision is None else f"{self.name}@{self.content_revision}"
+
+
+@dataclass(frozen=True, slots=True)
+class TagFacts:
+    """What decides whether an answer from a tag still holds.
+
+    `content_revision` is the one that answers are made from: the present one, unless the past was asked for. `digest`
+    is that of the published content, None where there is none yet or the past was asked for.
+    """
+
+    name: str
+    state: TagState
+    content_revision: int
+    digest: str | None = None
+    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +64,15 @@ class Resolved:
     payload: Payload
     iov: IntervalOfValidity
     tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The winners for a run, and the runs around it that certainly have the same winners from the same content."""
+
+    answer: Mapping[str, Resolved] = field(hash=False)
+    holds: IntervalOfValidity
+    tags: tuple[TagFacts, ...]
 
 
 def resolve(stack: Sequence[str], run: Run, rows: Iterable[IovEntry]) -> dict[str, Resolved]:
@@ -65,6 +107,30 @@ def check_stack(stack: Sequence[str] | str) -> tuple[str, ...]:
     if not names:
         raise BadInputError("the stack of tags is empty; name at least one tag")
     return names
+
+
+def parse_stack(stack: Sequence[str] | str) -> tuple[TagRef, ...]:
+    """The entries of a stack as tags, each perhaps at a content revision.
+
+    Raises:
+        BadInputError: the stack is empty.
+        BadName: what stands after an @ is no content revision.
+    """
+    return tuple(parse_tag_ref(entry) for entry in check_stack(stack))
+
+
+def parse_tag_ref(text: str) -> TagRef:
+    """Read `NAME` or `NAME@REVISION`; no tag's name holds an @.
+
+    >>> parse_tag_ref("mc16@12")
+    TagRef(name='mc16', content_revision=12)
+    """
+    name, at, revision = text.partition("@")
+    if not at:
+        return TagRef(text)
+    if not name or _REVISION.fullmatch(revision) is None:
+        raise BadName("tag", text, "write NAME, or NAME@REVISION with a content revision such as 12")
+    return TagRef(name, int(revision))
 
 
 def require(found: Mapping[str, Resolved], names: Iterable[str], run: Run, stack: Sequence[str]) -> None:
