@@ -27,6 +27,10 @@
     ├── PayloadFileError           the bytes are not what the payload says
     │   ├── PayloadCorrupt
     │   └── PayloadLost
+    ├── CacheError                 the payload cache of this machine cannot serve
+    │   ├── CacheFull
+    │   ├── CacheBusy              another process fetches the same payload for too long
+    │   └── CacheUnusable
     └── StoreError                 the store itself cannot serve
         ├── StoreFull
         ├── StoreBusy
@@ -257,6 +261,37 @@ class PayloadLost(PayloadFileError):
             f"payload {name!r} revision {revision} has lost its file: {path} is not there; "
             f"uploading the same bytes again puts it back"
         )
+
+
+class CacheError(ConditionsError):
+    """The payload cache of this machine cannot serve; no other provider would help."""
+
+
+class CacheFull(CacheError):
+    """No space left where payloads are cached."""
+
+    def __init__(self, path: object) -> None:
+        self.path = path
+        super().__init__(
+            f"no space left in the payload cache {path}; nothing was kept: "
+            "make space there (conditions cache clear), or name another folder in CONDITIONS_CACHE"
+        )
+
+
+class CacheBusy(CacheError):
+    """Another process of this machine holds the lock of a payload for too long."""
+
+    def __init__(self, path: object, waited_s: float) -> None:
+        self.path, self.waited_s = path, waited_s
+        super().__init__(f"another process fetches the same payload since {waited_s:g} s and more (lock {path})")
+
+
+class CacheUnusable(CacheError):
+    """The cache cannot be read or written, and a folder for temporary files neither."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"the payload cache {path} cannot be used: {reason}; name another folder in CONDITIONS_CACHE")
 
 
 class StoreError(ConditionsError):
