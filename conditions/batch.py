@@ -31,12 +31,14 @@ class NewIov:
     """A payload for an interval of runs.
 
     `revision` None means the revision of that name that comes with the batch (the last one, when several do), else
-    the latest there is.
+    the latest there is. `md5` names it by its bytes instead: the payload of that name, coming with the batch or there
+    already, that has them; so several revisions of one name can come with one batch.
     """
 
     name: str
     iov: IntervalOfValidity
     revision: int | None = None
+    md5: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,10 @@ def check_batch(batch: Batch) -> None:
             check_md5(payload.md5)
     for iov in batch.iovs:
         check_payload_name(iov.name)
+        if iov.md5 is not None:
+            check_md5(iov.md5)
+            if iov.revision is not None:
+                raise BadInputError(f"an IoV of {iov.name!r} names its payload twice, by revision and by md5: give one")
 
 
 def check_md5(md5: str) -> str:
