@@ -7,6 +7,7 @@
     │   ├── BadName                a tag or payload name with forbidden characters
     │   ├── BadText                a description or user that a database cannot keep
     │   ├── BadMetadata            metadata that is not plain JSON
+    │   ├── BadLines               lines of a file that cannot be meant, each with its reason
     │   ├── BadSource              a file or stream to upload that cannot be read
     │   ├── WrongChecksum          bytes to upload that are not those that were announced
     │   └── UnknownWord            a state or type that does not exist
@@ -23,9 +24,11 @@
     │   ├── TagChanged             somebody changed the tag since it was looked at
     │   ├── TagNotUsable           an INVALID tag, or an OPEN one nobody asked for
     │   ├── NotConfirmed           a step that cannot be taken back, and the tag's name was not given again
+    │   ├── OtherOrigin            a snapshot that was made from another database
     │   └── NotSaved               a download's place that is taken or cannot be written
     ├── PayloadFileError           the bytes are not what the payload says
     │   ├── PayloadCorrupt
+    │   ├── PayloadNotHere         no payload folder of this machine has it
     │   └── PayloadLost
     ├── CacheError                 the payload cache of this machine cannot serve
     │   ├── CacheFull
@@ -36,6 +39,7 @@
         ├── StoreBusy
         ├── StoreUnavailable
         ├── FilesNotOurs           a payload folder that another store uses, or nobody can say which
+        ├── BadSnapshot            a snapshot file that is damaged, or is none
         └── SchemaMismatch         the database's schema is older or newer than this program
 
 A message says what was asked, what was found, and what is near; the same facts are attributes.
@@ -97,6 +101,14 @@ class BadMetadata(BadInputError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"the metadata is refused: {reason}")
+
+
+class BadLines(BadInputError):
+    """Lines of a file that cannot be meant; `errors` has one `file:line error: …` for each."""
+
+    def __init__(self, path: object, errors: Sequence[str]) -> None:
+        self.path, self.errors = path, tuple(errors)
+        super().__init__("\n".join([f"{path} is refused, errors: {len(self.errors)}", *self.errors]))
 
 
 class BadSource(BadInputError):
@@ -232,6 +244,14 @@ class NotConfirmed(RefusedError):
         super().__init__(f"tag {tag!r} is not {step}: asked for its name again, {given}; try --confirm {tag}")
 
 
+class OtherOrigin(RefusedError):
+    """A snapshot that was made from another database: its numbers mean other things."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path} was made from another database: {reason}; nothing was changed, write a new file")
+
+
 class NotSaved(RefusedError):
     """A download's place that is taken or cannot be written."""
 
@@ -294,6 +314,15 @@ class CacheUnusable(CacheError):
         super().__init__(f"the payload cache {path} cannot be used: {reason}; name another folder in CONDITIONS_CACHE")
 
 
+class PayloadNotHere(PayloadFileError):
+    """No payload folder of this machine has the payload."""
+
+    def __init__(self, name: str, revision: int, md5: str, folders: Iterable[object]) -> None:
+        self.name, self.revision, self.md5, self.folders = name, revision, md5, tuple(map(str, folders))
+        where = f"none of {', '.join(self.folders)} has it" if self.folders else "no payload folder is given"
+        super().__init__(f"no file of payload {name!r} revision {revision} with md5 {md5}: {where}")
+
+
 class StoreError(ConditionsError):
     """The store itself cannot serve."""
 
@@ -338,6 +367,14 @@ class FilesNotOurs(StoreError):
         else:
             what = f"{folder} is the payload folder of store {found}, this one is {wanted}"
         super().__init__(f"{what}; nothing was kept or removed: {way_out}")
+
+
+class BadSnapshot(StoreError):
+    """A snapshot file that is damaged, or is none."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path} cannot be read as a snapshot: {reason}")
 
 
 class SchemaMismatch(StoreError):

@@ -18,7 +18,10 @@ MAX_METADATA_BYTES: Final = 4 * 1024 * 1024  # metrics and provenance, not data
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """One revision of a named file. `id` is the store's own number of it, other fields hold everywhere."""
+    """One revision of a named file. `id` is the store's own number of it, other fields hold everywhere.
+
+    Where a source knows the md5 only, as a snapshot does, `sha256` is empty and `size_bytes` -1.
+    """
 
     name: str
     revision: int
