@@ -323,6 +323,14 @@ class PayloadNotHere(PayloadFileError):
         super().__init__(f"no file of payload {name!r} revision {revision} with md5 {md5}: {where}")
 
 
+class PayloadUnreadable(PayloadFileError):
+    """A file that is not of the format it claims to be: damaged, too large, or with code in it."""
+
+    def __init__(self, format_name: str, path: object, reason: str) -> None:
+        self.format_name, self.path, self.reason = format_name, path, reason
+        super().__init__(f"{path} cannot be read as {format_name}: {reason}")
+
+
 class StoreError(ConditionsError):
     """The store itself cannot serve."""
 
