@@ -39,6 +39,8 @@
         ├── StoreBusy
         ├── StoreUnavailable
         ├── FilesNotOurs           a payload folder that another store uses, or nobody can say which
+        ├── ServerUnreachable      nothing answers at a server's URL, or what stands in front of it refuses
+        ├── BadAnswer              an answer that is not one of this service
         ├── BadSnapshot            a snapshot file that is damaged, or is none
         └── SchemaMismatch         the database's schema is older or newer than this program
 
@@ -375,6 +377,23 @@ class FilesNotOurs(StoreError):
         else:
             what = f"{folder} is the payload folder of store {found}, this one is {wanted}"
         super().__init__(f"{what}; nothing was kept or removed: {way_out}")
+
+
+class ServerUnreachable(StoreError):
+    """Nothing answers at a server's URL; `maybe_done` when a change may have been made all the same."""
+
+    def __init__(self, url: str, reason: str, *, maybe_done: bool = False) -> None:
+        self.url, self.reason, self.maybe_done = url, reason, maybe_done
+        doubt = "; whether the change was made is not known: look before you repeat it" if maybe_done else ""
+        super().__init__(f"cannot reach {url}: {reason}{doubt}")
+
+
+class BadAnswer(StoreError):
+    """An answer that is not one of this service: a proxy's page, another program, another version."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url, self.reason = url, reason
+        super().__init__(f"{url} does not answer as a conditions server: {reason}")
 
 
 class BadSnapshot(StoreError):
