@@ -29,7 +29,8 @@
     ├── PayloadFileError           the bytes are not what the payload says
     │   ├── PayloadCorrupt
     │   ├── PayloadNotHere         no payload folder of this machine has it
-    │   └── PayloadLost
+    │   ├── PayloadLost
+    │   └── PayloadUnreadable      not of the format it claims to be: damaged, too large, or with code in it
     ├── CacheError                 the payload cache of this machine cannot serve
     │   ├── CacheFull
     │   ├── CacheBusy              another process fetches the same payload for too long
