@@ -10,12 +10,14 @@
     │   ├── BadLines               lines of a file that cannot be meant, each with its reason
     │   ├── BadSource              a file or stream to upload that cannot be read
     │   ├── WrongChecksum          bytes to upload that are not those that were announced
+    │   ├── BadRecord              a file that is no record of a job
     │   └── UnknownWord            a state or type that does not exist
     ├── NotFoundError              nothing of that name is there
     │   ├── TagNotFound
     │   ├── PayloadNotFound
     │   ├── IovNotFound
     │   ├── PastUnknown            a tag's content at a moment or revision of which nothing is kept
+    │   ├── NotRecorded            the job that is replayed never asked for it
     │   └── NoPayloadForRun        the tags exist, but none has the payload for the run
     ├── RefusedError               it is there, and a rule forbids the change or the use
     │   ├── TagExists
@@ -25,6 +27,7 @@
     │   ├── TagNotUsable           an INVALID tag, or an OPEN one nobody asked for
     │   ├── NotConfirmed           a step that cannot be taken back, and the tag's name was not given again
     │   ├── OtherOrigin            a snapshot that was made from another database
+    │   ├── ReplayDiffers          a place gives other payloads than a job's record says
     │   └── NotSaved               a download's place that is taken or cannot be written
     ├── PayloadFileError           the bytes are not what the payload says
     │   ├── PayloadCorrupt
@@ -40,6 +43,7 @@
         ├── StoreBusy
         ├── StoreUnavailable
         ├── FilesNotOurs           a payload folder that another store uses, or nobody can say which
+        ├── NoProvider             all places where conditions could come from have failed
         ├── ServerUnreachable      nothing answers at a server's URL, or what stands in front of it refuses
         ├── BadAnswer              an answer that is not one of this service
         ├── BadSnapshot            a snapshot file that is damaged, or is none
@@ -130,6 +134,14 @@ class WrongChecksum(BadInputError):
         super().__init__(f"the bytes of payload {name!r} have md5 {found} instead of {wanted}; nothing was kept")
 
 
+class BadRecord(BadInputError):
+    """A file that is no record of a job."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path} is no record of a job: {reason}")
+
+
 class UnknownWord(BadInputError):
     """A state or a type that does not exist."""
 
@@ -189,6 +201,14 @@ class NoPayloadForRun(NotFoundError):
         word = "payload" if len(self.names) == 1 else "payloads"
         tags = ", ".join(self.stack) or "an empty stack"
         super().__init__(f"no {word} {quoted} for {run} in {tags}{_near(self.near)}")
+
+
+class NotRecorded(NotFoundError):
+    """The job that is replayed never asked for it."""
+
+    def __init__(self, what: str, record: object) -> None:
+        self.what, self.record = what, record
+        super().__init__(f"{what} is not in the record {record}: that job never asked for it")
 
 
 class RefusedError(ConditionsError):
@@ -261,6 +281,14 @@ class NotSaved(RefusedError):
     def __init__(self, path: object, reason: str) -> None:
         self.path, self.reason = path, reason
         super().__init__(f"{path} is not written: {reason}")
+
+
+class ReplayDiffers(RefusedError):
+    """A place gives other payloads than a job's record says."""
+
+    def __init__(self, where: object, differences: Iterable[str]) -> None:
+        self.where, self.differences = where, tuple(differences)
+        super().__init__(f"{where} gives other payloads than the record says: {'; '.join(self.differences)}")
 
 
 class PayloadFileError(ConditionsError):
@@ -378,6 +406,15 @@ class FilesNotOurs(StoreError):
         else:
             what = f"{folder} is the payload folder of store {found}, this one is {wanted}"
         super().__init__(f"{what}; nothing was kept or removed: {way_out}")
+
+
+class NoProvider(StoreError):
+    """All places where conditions could come from have failed; `reasons` has each place with its reason."""
+
+    def __init__(self, reasons: Iterable[tuple[str, str]]) -> None:
+        self.reasons = tuple(reasons)
+        said = "; ".join(f"{name}: {reason}" for name, reason in self.reasons)
+        super().__init__(f"no provider of conditions is left: {said}")
 
 
 class ServerUnreachable(StoreError):
