@@ -24,6 +24,7 @@
     │   ├── TransitionRefused      a state that cannot follow the present one
     │   ├── ChangeRefused          the tag's state forbids the change
     │   ├── TagChanged             somebody changed the tag since it was looked at
+    │   ├── UpdateRefused          a running update that would break a rule, with every fault
     │   ├── TagNotUsable           an INVALID tag, or an OPEN one nobody asked for
     │   ├── NotConfirmed           a step that cannot be taken back, and the tag's name was not given again
     │   ├── OtherOrigin            a snapshot that was made from another database
@@ -248,6 +249,15 @@ class TagChanged(RefusedError):
         super().__init__(
             f"tag {tag!r} has content revision {found} and no longer {expected}: look at it again, then repeat"
         )
+
+
+class UpdateRefused(RefusedError):
+    """A running update that would change what was given out, or whose staging tag is not fit for it."""
+
+    def __init__(self, tag: str, staging: str, first_run: str, faults: Sequence[str]) -> None:
+        self.tag, self.staging, self.first_run, self.faults = tag, staging, first_run, tuple(faults)
+        source = f" with {staging!r} from {first_run}" if staging else ""
+        super().__init__(f"tag {tag!r} cannot be updated{source}: {'; '.join(faults)}")
 
 
 class TagNotUsable(RefusedError):
