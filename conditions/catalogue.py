@@ -14,8 +14,12 @@ from types import TracebackType
 from typing import Any, BinaryIO, Protocol, Self
 
 from conditions.batch import Batch, BatchResult
+from conditions.diff import TagDiff
 from conditions.iov import IntervalOfValidity, Last, Run
 from conditions.payload import Payload
+from conditions.plans.check import TagCheck
+from conditions.plans.plan import Plan
+from conditions.plans.running import STRICT, RunningMode
 from conditions.resolve import Held, IovEntry, Resolved, TagFacts
 from conditions.tags import AuditEntry, Tag, TagState
 
@@ -204,7 +208,31 @@ class IovCatalogue(Protocol):
         ...
 
 
-class Catalogue(TagCatalogue, PayloadCatalogue, IovCatalogue, Protocol):
+class PlanCatalogue(Protocol):
+    """Changes of many rows that are planned first; `dry_run` gives the same plan and changes nothing."""
+
+    def merge_tags(
+        self, target: str, sources: Sequence[str], *, within: IntervalOfValidity | None = None, dry_run: bool = False
+    ) -> Plan:
+        """Fill a tag with what a stack of tags gives out; later ones fill gaps only."""
+        ...
+
+    def running_update(
+        self, running: str, staging: str, first_run: Run, *, mode: RunningMode = STRICT, dry_run: bool = False
+    ) -> Plan:
+        """Let a RUNNING tag go on with what a VALIDATED one holds."""
+        ...
+
+    def diff_tags(self, left: str, right: str) -> TagDiff:
+        """For which runs two tags give out other bytes."""
+        ...
+
+    def check_tag(self, name: str) -> TagCheck:
+        """Gaps, overlaps, payloads whose bytes are not there."""
+        ...
+
+
+class Catalogue(TagCatalogue, PayloadCatalogue, IovCatalogue, PlanCatalogue, Protocol):
     """All verbs; what is opened is closed, by hand or by `with`."""
 
     @property
