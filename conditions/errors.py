@@ -35,6 +35,10 @@
     │   ├── PayloadNotHere         no payload folder of this machine has it
     │   ├── PayloadLost
     │   └── PayloadUnreadable      not of the format it claims to be: damaged, too large, or with code in it
+    ├── RightsError                who asks may not do that
+    │   ├── TokenRefused           no token where one is needed, or one that proves nothing
+    │   ├── RightMissing           the token is good, and gives no right to this
+    │   └── ReadOnly               a server that has no key for tokens changes nothing
     ├── CacheError                 the payload cache of this machine cannot serve
     │   ├── CacheFull
     │   ├── CacheBusy              another process fetches the same payload for too long
@@ -322,6 +326,36 @@ class PayloadLost(PayloadFileError):
             f"payload {name!r} revision {revision} has lost its file: {path} is not there; "
             f"uploading the same bytes again puts it back"
         )
+
+
+class RightsError(ConditionsError):
+    """Who asks may not do that."""
+
+
+class TokenRefused(RightsError):
+    """No token where one is needed, or one that proves nothing."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"{reason}; send 'Authorization: Bearer TOKEN' with a token of this server")
+
+
+class RightMissing(RightsError):
+    """The token is good, and gives no right to this."""
+
+    def __init__(self, user: str, action: str, claim: str, subject: str) -> None:
+        self.user, self.action, self.claim, self.subject = user, action, claim, subject
+        super().__init__(
+            f"{user} may not {action} {subject!r}: the token needs the claim {claim} with a regular expression "
+            f"that matches it, or take a name that begins with user_{user}_ or temp_{user}_"
+        )
+
+
+class ReadOnly(RightsError):
+    """A server that has no key for tokens changes nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("this server is read-only: it was started without a key for tokens (serve --token-key FILE)")
 
 
 class CacheError(ConditionsError):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from conditions.errors import BadInputError, BadName, NoPayloadForRun
@@ -49,12 +50,15 @@ class TagFacts:
 
 @dataclass(frozen=True, slots=True)
 class IovEntry:
-    """One row of a tag: a payload and the runs it is valid for."""
+    """One row of a tag: a payload and the runs it is valid for; who wrote it and when, where that was asked for."""
 
     id: int
     payload: Payload
     iov: IntervalOfValidity
     tag: str
+    created_at: datetime | None = field(default=None, compare=False)
+    modified_at: datetime | None = field(default=None, compare=False)
+    modified_by: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
