@@ -1,49 +1,137 @@
-"""The run-time lookup: every row of the stack's tags that covers one of the runs, in one query.
+"""The run-time lookup: every row of the stack's tags that covers one of the runs, in one query (`covering_sql.py`).
 
-Plain SQL, because the two databases want the list of tree nodes (`lookup.py`) handed over differently, and because
-each must be held to walking from the nodes to the index.
+Rows of a tag's past are looked for in the same way: a row was there at a content revision when it came in or before
+that one and went later, if it went at all.
 """
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import JSON, Connection, TextClause, text
-from sqlalchemy.sql.selectable import TextualSelect
+from sqlalchemy import Connection
 
-from conditions.iov import IntervalOfValidity, Run
+from conditions.errors import BadInputError, PastUnknown
+from conditions.iov import FOREVER_KEY, RUN_BITS, IntervalOfValidity, Run
 from conditions.payload import Payload
-from conditions.resolve import IovEntry, Resolved, resolve
-from conditions.store.lookup import path_to
+from conditions.resolve import Held, IovEntry, Resolved, TagFacts, TagRef, resolve
+from conditions.store.covering_sql import Question, parameters, statement
 from conditions.store.queries import name_list, payload_from, tag_not_found
-from conditions.store.tables import UtcDateTime
 from conditions.tags import TagState, check_usable
+
+_OPEN_BITS: Final = 2**RUN_BITS - 1
 
 
 def resolve_runs(
-    connection: Connection, stack: Sequence[str], runs: Iterable[Run], names: Iterable[str] | None, *, allow_open: bool
+    connection: Connection,
+    stack: Sequence[TagRef],
+    runs: Iterable[Run],
+    names: Iterable[str] | None,
+    *,
+    allow_open: bool,
+    as_of: datetime | None = None,
 ) -> dict[Run, dict[str, Resolved]]:
     """The winners for each run, by payload name.
 
     Raises:
         TagNotFound: a tag of the stack does not exist.
         TagNotUsable: a tag is INVALID, or OPEN and not allowed to be.
+        PastUnknown: a tag's content at that moment or content revision is not known.
     """
     ordered = sorted(set(runs))
-    wanted = None if names is None else name_list(names)
-    statement = _statement(connection.dialect.name, wanted is not None)
-    values = _parameters(connection.dialect.name, stack, [run.key for run in ordered], wanted)
-    rows = connection.execute(statement, values).all()
-    states = {row[0]: TagState(row[1]) for row in rows}
-    for tag in stack:
-        if tag not in states:
-            raise tag_not_found(connection, tag)
-        check_usable(tag, states[tag], allow_open=allow_open)
-    return _distribute(stack, ordered, rows)
+    question = _question(stack, ordered, names, as_of)
+    found = _ask(connection, question, allow_open=allow_open)
+    return _distribute([str(ref) for ref in stack], ordered, found.rows)
+
+
+def resolve_held(
+    connection: Connection,
+    stack: Sequence[TagRef],
+    run: Run,
+    names: Iterable[str] | None,
+    *,
+    allow_open: bool,
+    as_of: datetime | None = None,
+) -> Held:
+    """The winners for a run, and the runs around it for which they are certainly the same. Raises as `resolve_runs`."""
+    question = _question(stack, [run], names, as_of, bounded=True)
+    found = _ask(connection, question, allow_open=allow_open)
+    answer = _distribute([str(ref) for ref in stack], [run], found.rows)[run]
+    first_key, final_key = 0, FOREVER_KEY
+    for row in found.rows:
+        row_id, row_first, row_final = row[7:10]
+        if row_id is not None:  # it covers the run: from where it begins to where it ends
+            first_key, final_key = max(first_key, row_first), min(final_key, row_final)
+            continue
+        if row_first is not None:  # up to before where the next one begins
+            final_key = min(final_key, row_first - 1)
+        if row_final is not None:  # from after where the last one ended
+            first_key = max(first_key, row_final + 1)
+    if first_key & _OPEN_BITS == _OPEN_BITS:  # the place of an open end holds no run: begin with the next experiment
+        first_key += 1
+    return Held(answer, IntervalOfValidity.from_keys(first_key, final_key), found.tags)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the database answered, with the tags in the order of the stack."""
+
+    tags: tuple[TagFacts, ...]
+    rows: Sequence[Sequence[Any]]
+
+
+def _question(
+    stack: Sequence[TagRef], runs: Iterable[Run], names: Iterable[str] | None, as_of: datetime | None, **kinds: bool
+) -> Question:
+    """What to ask the database."""
+    if as_of is not None and as_of.tzinfo is None:
+        raise BadInputError(f"{as_of} has no time zone")
+    wanted = None if names is None else tuple(name_list(names))
+    return Question(tuple(stack), tuple(run.key for run in runs), wanted, as_of, **kinds)
+
+
+def _ask(connection: Connection, question: Question, *, allow_open: bool) -> _Found:
+    """Send the query, and refuse tags that are not there, not usable, or whose past is not known."""
+    dialect = connection.dialect.name
+    rows = connection.execute(statement(dialect, question), parameters(dialect, question)).all()
+    of_entry = {row[0]: row[:7] for row in rows}
+    tags = []
+    for ref in question.stack:
+        found = of_entry.get(str(ref))
+        if found is None:
+            raise tag_not_found(connection, ref.name)
+        check_usable(ref.name, TagState(found[2]), allow_open=allow_open)
+        tags.append(facts(ref, found[1:], question.as_of))
+    return _Found(tuple(tags), rows)
+
+
+def facts(ref: TagRef, found: Sequence[Any], as_of: datetime | None) -> TagFacts:
+    """A tag of the stack, at the content revision that answers are made from.
+
+    Args:
+        ref: the entry of the stack.
+        found: number, state, content revision, published digest, revision asked for, oldest that is known.
+        as_of: the moment that was asked for, if any.
+
+    Raises:
+        PastUnknown: nothing is known of that content.
+    """
+    tag_id, state, revision, digest, asked, oldest = found
+    is_past = as_of is not None or ref.content_revision is not None
+    if is_past and (asked is None or oldest is None or not oldest <= asked <= revision):
+        when = f"content revision {ref.content_revision}" if ref.content_revision is not None else _said(as_of)
+        reason = f"it is known from content revision {oldest} to {revision}"
+        raise PastUnknown(ref.name, when, reason)
+    at = revision if asked is None else asked
+    return TagFacts(ref.name, TagState(state), at, digest if at == revision else None, tag_id)
+
+
+def _said(moment: datetime | None) -> str:
+    """A moment for people."""
+    return "no moment" if moment is None else moment.astimezone(UTC).isoformat(sep=" ", timespec="seconds")
 
 
 def _distribute(
@@ -53,98 +141,17 @@ def _distribute(
     keys = [run.key for run in runs]
     covering: dict[Run, list[IovEntry]] = {run: [] for run in runs}
     payloads: dict[int, Payload] = {}
-    seen: set[int] = set()
+    seen: set[tuple[str, int]] = set()
     for row in rows:
-        tag, iov_id, first_key, final_key, payload_id = row[0], row[2], row[3], row[4], row[6]
-        if iov_id is None or iov_id in seen:  # a tag without any row; or found from two sides, for two runs
+        entry, (iov_id, first_key, final_key, name, payload_id) = row[0], row[7:12]
+        # No number: nothing of the tag covers a run. Seen: found from two sides, for two runs.
+        if iov_id is None or (entry, iov_id) in seen:
             continue
-        seen.add(iov_id)
+        seen.add((entry, iov_id))
         payload = payloads.get(payload_id)
         if payload is None:
-            payload = payloads[payload_id] = payload_from(row[6:14], row[5])
-        entry = IovEntry(iov_id, payload, IntervalOfValidity.from_keys(first_key, final_key), tag)
+            payload = payloads[payload_id] = payload_from(row[11:19], name)
+        found = IovEntry(iov_id, payload, IntervalOfValidity.from_keys(first_key, final_key), entry)
         for run in runs[bisect_left(keys, first_key) : bisect_right(keys, final_key)]:
-            covering[run].append(entry)
+            covering[run].append(found)
     return {run: resolve(stack, run, entries) for run, entries in covering.items()}
-
-
-def _parameters(
-    dialect: str, stack: Sequence[str], keys: Sequence[int], names: Sequence[str] | None
-) -> dict[str, object]:
-    """The values of the statement's parameters, in the form the database takes lists."""
-    left, right = _probes(keys)
-    if dialect == "sqlite":
-        values: dict[str, object] = {
-            "stack": json.dumps(list(stack)),
-            "left": json.dumps(list(left.items())),
-            "right": json.dumps(list(right.items())),
-        }
-        return values if names is None else values | {"names": json.dumps(names)}
-    values = {"stack": list(stack)}
-    values |= {"left_nodes": list(left), "left_keys": list(left.values())}
-    values |= {"right_nodes": list(right), "right_keys": list(right.values())}
-    return values if names is None else values | {"names": list(names)}
-
-
-def _probes(keys: Iterable[int]) -> tuple[dict[int, int], dict[int, int]]:
-    """Each node to look at, with the final key that rows there must reach, or the first key they must not pass.
-
-    Runs share most of their nodes: of those right of a node the first asks for the least, of those left the last.
-    """
-    left: dict[int, int] = {}
-    right: dict[int, int] = {}
-    for key in keys:
-        left_nodes, right_nodes = path_to(key)
-        for node in left_nodes:
-            left[node] = min(left.get(node, key), key)
-        for node in right_nodes:
-            right[node] = max(right.get(node, key), key)
-    return left, right
-
-
-_RESULT: Final = """
-SELECT stack.name, stack.state, hit.id, hit.first_key, hit.final_key, hit.payload_name, hit.payload_id, hit.revision,
-       hit.sha256, hit.md5, hit.size_bytes, hit.metadata, hit.created_at, hit.created_by
-FROM stack LEFT JOIN ({left} UNION ALL {right}) AS hit ON hit.tag_id = stack.id
-"""
-_COLUMNS: Final = """
-i.tag_id, i.id, i.first_key, i.final_key, n.name AS payload_name, p.id AS payload_id, p.revision,
-p.sha256, p.md5, p.size_bytes, p.metadata, p.created_at, p.created_by
-"""
-# CROSS JOIN holds SQLite to the order written: tag, node, index. json_extract, because `->>` came only with 3.38.
-_SQLITE_ARM: Final = """
-SELECT {columns} FROM stack CROSS JOIN json_each(:{side}) AS probe
-CROSS JOIN iovs AS i ON i.tag_id = stack.id AND i.fork = json_extract(probe.value, '$[0]') AND {limit}
-CROSS JOIN payloads AS p ON p.id = i.payload_id CROSS JOIN payload_names AS n ON n.id = p.name_id {names}
-"""
-_SQLITE_STACK: Final = (
-    "WITH stack AS (SELECT id, name, state FROM tags WHERE name IN (SELECT value FROM json_each(:stack)))"
-)
-# OFFSET 0 and LATERAL hold PostgreSQL to one index probe a node; it cannot know how few rows a node has.
-_POSTGRESQL_ARM: Final = """
-SELECT {columns} FROM stack
-CROSS JOIN unnest(CAST(:{side}_nodes AS bigint[]), CAST(:{side}_keys AS bigint[])) AS probe(node, key)
-CROSS JOIN LATERAL (SELECT * FROM iovs AS i WHERE i.tag_id = stack.id AND i.fork = probe.node AND {limit} OFFSET 0) AS i
-JOIN payloads AS p ON p.id = i.payload_id JOIN payload_names AS n ON n.id = p.name_id {names}
-"""
-_POSTGRESQL_STACK: Final = (
-    "WITH stack AS (SELECT id, name, state FROM tags WHERE name = ANY(CAST(:stack AS varchar[])))"
-)
-
-
-@lru_cache
-def _statement(dialect: str, named: bool) -> TextualSelect:
-    """The query for a database, with or without a list of payload names."""
-    if dialect == "sqlite":
-        arm, stack, key = _SQLITE_ARM, _SQLITE_STACK, "json_extract(probe.value, '$[1]')"
-        names = "WHERE n.name IN (SELECT value FROM json_each(:names))"
-    else:
-        arm, stack, key = _POSTGRESQL_ARM, _POSTGRESQL_STACK, "probe.key"
-        names = "WHERE n.name = ANY(CAST(:names AS varchar[]))"
-    limits = {"left": f"i.final_key >= {key}", "right": f"i.first_key <= {key}"}
-    arms = {
-        side: arm.format(columns=_COLUMNS, side=side, limit=limit, names=names if named else "")
-        for side, limit in limits.items()
-    }
-    statement: TextClause = text(stack + _RESULT.format(**arms))
-    return statement.columns(metadata=JSON, created_at=UtcDateTime)

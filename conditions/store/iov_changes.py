@@ -1,4 +1,8 @@
-"""Changes of a tag's content: rows of payload and interval. Each locks the tag's row first."""
+"""Changes of a tag's content: rows of payload and interval.
+
+Each locks the tag's row first, then changes rows, then `touch`es the tag once: the triggers that keep the past of a
+tag count on that order, and write down every change with the content revision that the touch gives.
+"""
 
 from __future__ import annotations
 
@@ -53,6 +57,7 @@ def add_iovs(change: Change, tag_name: str, entries: Sequence[tuple[Payload, Int
     if not new:
         return 0
     stamps = {"tag_id": tag.id, "created_at": change.at, "modified_at": change.at, "modified_by": change.who}
+    stamps |= {"added_in": tag.next_revision}  # the triggers would write the same, row by row
     for batch in batches(new):
         rows = [
             {"payload_id": number, "first_key": first, "final_key": final, "fork": fork_of(first, final), **stamps}

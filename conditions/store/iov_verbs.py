@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from conditions.iov import IntervalOfValidity, Last, Run
 from conditions.payload import Payload
-from conditions.resolve import IovEntry, Resolved, check_stack
+from conditions.resolve import Held, IovEntry, Resolved, parse_stack
 from conditions.store import iov_changes, queries
 from conditions.store.core import StoreCore
-from conditions.store.covering import resolve_runs
+from conditions.store.covering import resolve_held, resolve_runs
 
 
 class IovVerbs(StoreCore):
@@ -62,13 +63,22 @@ class IovVerbs(StoreCore):
         names: Iterable[str] | None = None,
         *,
         allow_open: bool = False,
+        as_of: datetime | None = None,
     ) -> dict[str, Resolved]:
         """The winners for a run by payload name, in one query; a name without one is not in the answer.
 
+        Args:
+            stack: tags, the first one wins. `NAME@REVISION` stands for the content that a tag had then.
+            run: the run.
+            names: only these payload names.
+            allow_open: whether OPEN tags may be used.
+            as_of: with the content that all tags, but those with a revision, had at this moment.
+
         Raises:
             TagNotFound, TagNotUsable: a tag of the stack does not exist, is INVALID, or OPEN and not allowed to be.
+            PastUnknown: what was asked for lies before the history of a tag.
         """
-        return self.resolve_many(stack, [run], names, allow_open=allow_open)[run]
+        return self.resolve_many(stack, [run], names, allow_open=allow_open, as_of=as_of)[run]
 
     def resolve_many(
         self,
@@ -77,8 +87,26 @@ class IovVerbs(StoreCore):
         names: Iterable[str] | None = None,
         *,
         allow_open: bool = False,
+        as_of: datetime | None = None,
     ) -> dict[Run, dict[str, Resolved]]:
         """The winners for each of several runs, in one query."""
-        tags = check_stack(stack)
+        tags = parse_stack(stack)
         with self._reading() as connection:
-            return resolve_runs(connection, tags, runs, names, allow_open=allow_open)
+            return resolve_runs(connection, tags, runs, names, allow_open=allow_open, as_of=as_of)
+
+    def resolve_held(
+        self,
+        stack: Sequence[str] | str,
+        run: Run,
+        names: Iterable[str] | None = None,
+        *,
+        allow_open: bool = False,
+        as_of: datetime | None = None,
+    ) -> Held:
+        """The winners for a run, the runs around it that certainly have the same, and the tags as they were used.
+
+        The winners stay the same for all runs of `holds` as long as the tags have these content revisions.
+        """
+        tags = parse_stack(stack)
+        with self._reading() as connection:
+            return resolve_held(connection, tags, run, names, allow_open=allow_open, as_of=as_of)

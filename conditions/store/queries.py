@@ -32,6 +32,12 @@ class LockedTag:
     state: TagState
     type: str
     description: str
+    content_revision: int
+
+    @property
+    def next_revision(self) -> int:
+        """The content revision of the change that is being made; what comes and goes with it is marked with it."""
+        return self.content_revision + 1
 
 
 def store_id(connection: Connection) -> str:
@@ -76,11 +82,11 @@ def lock_tag(connection: Connection, name: str) -> LockedTag:
     Raises:
         TagNotFound: with the names that are near.
     """
-    columns = select(TagRow.id, TagRow.name, TagRow.state, TagRow.type, TagRow.description)
+    columns = select(TagRow.id, TagRow.name, TagRow.state, TagRow.type, TagRow.description, TagRow.content_revision)
     row = connection.execute(columns.where(TagRow.name == name).with_for_update()).one_or_none()
     if row is None:
         raise tag_not_found(connection, name)
-    return LockedTag(row.id, row.name, TagState(row.state), row.type, row.description)
+    return LockedTag(row.id, row.name, TagState(row.state), row.type, row.description, row.content_revision)
 
 
 def tag_not_found(connection: Connection, name: str) -> TagNotFound:

@@ -23,7 +23,7 @@ from conditions.store.files import flush_folder
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD: Final = "0001"  # the newest migration; written down because asking alembic costs 0.2 s at every start
+HEAD: Final = "0002"  # the newest migration; written down because asking alembic costs 0.2 s at every start
 _NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # file systems where a file has one name only
 _UPGRADE_LOCK: Final = 0x636F6E64  # any number, the same for all upgrades of one PostgreSQL database
 

@@ -111,6 +111,7 @@ class PayloadRow(Base):
         CheckConstraint("length(sha256) = 64", name="sha256"),
         CheckConstraint("length(md5) = 32", name="md5"),
         Index(None, "sha256"),
+        Index(None, "md5"),
         NEVER_REUSED,
     )
 
@@ -146,10 +147,25 @@ class TagRow(Base):
     created_at: Mapped[datetime]
     modified_at: Mapped[datetime]
     modified_by: Mapped[str] = mapped_column(Text)
+    published_digest: Mapped[str | None] = mapped_column(String(64))
+
+
+class TagContentRow(Base):
+    """When a tag got a content revision, and by whom. Triggers write it, and refuse to change it."""
+
+    __tablename__ = "tag_contents"
+
+    tag_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tags.id", ondelete="RESTRICT"), primary_key=True)
+    content_revision: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    at: Mapped[datetime]
+    who: Mapped[str] = mapped_column(Text)
 
 
 class IovRow(Base):
-    """A payload in a tag and the runs it is valid for."""
+    """A payload in a tag and the runs it is valid for.
+
+    `added_in` is the content revision in which the row came as it is; None means before history was kept.
+    """
 
     __tablename__ = "iovs"
     __table_args__ = (
@@ -157,6 +173,8 @@ class IovRow(Base):
         CheckConstraint("first_key >= 0 AND first_key <= final_key", name="keys"),
         Index(None, "tag_id", "fork", "first_key"),
         Index(None, "tag_id", "fork", "final_key"),
+        Index(None, "tag_id", "first_key"),
+        Index(None, "tag_id", "final_key"),
         Index(None, "payload_id"),
         NEVER_REUSED,
     )
@@ -170,6 +188,34 @@ class IovRow(Base):
     created_at: Mapped[datetime]
     modified_at: Mapped[datetime]
     modified_by: Mapped[str] = mapped_column(Text)
+    added_in: Mapped[int | None]
+
+
+class PastIovRow(Base):
+    """A row that a tag had, as it was from `added_in` until before `removed_in`. Triggers write it, none changes it."""
+
+    __tablename__ = "past_iovs"
+    __table_args__ = (
+        Index(None, "tag_id", "fork", "first_key"),
+        Index(None, "tag_id", "fork", "final_key"),
+        Index(None, "tag_id", "first_key"),
+        Index(None, "tag_id", "final_key"),
+        Index(None, "iov_id"),
+        NEVER_REUSED,
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    iov_id: Mapped[int]
+    tag_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("tags.id", ondelete="RESTRICT"))
+    payload_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("payloads.id", ondelete="RESTRICT"))
+    first_key: Mapped[int]
+    final_key: Mapped[int]
+    fork: Mapped[int]
+    created_at: Mapped[datetime]
+    modified_at: Mapped[datetime]
+    modified_by: Mapped[str] = mapped_column(Text)
+    added_in: Mapped[int | None]
+    removed_in: Mapped[int]
 
 
 class AuditRow(Base):
@@ -179,6 +225,7 @@ class AuditRow(Base):
     __table_args__ = (
         CheckConstraint("subject_kind IN ('tag', 'payload')", name="subject_kind"),
         Index(None, "subject_kind", "subject_id"),
+        Index(None, "at"),
         NEVER_REUSED,
     )
 

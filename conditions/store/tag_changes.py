@@ -69,8 +69,9 @@ def clone_tag(change: Change, name: str, new_name: str) -> Tag:
     }
     subject = _insert_tag(change, values)
     content = select(IovRow.payload_id, IovRow.first_key, IovRow.final_key, IovRow.fork)
-    stamps = (change.at, change.at, change.who)
-    columns = ["tag_id", "payload_id", "first_key", "final_key", "fork", "created_at", "modified_at", "modified_by"]
+    stamps = (change.at, change.at, change.who, 1)
+    columns = ["tag_id", "payload_id", "first_key", "final_key", "fork"]
+    columns += ["created_at", "modified_at", "modified_by", "added_in"]
     copied = content.add_columns(*(_constant(column, value) for column, value in zip(columns[5:], stamps, strict=True)))
     copied = copied.with_only_columns(_constant("tag_id", subject.id), *copied.selected_columns)
     connection.execute(
