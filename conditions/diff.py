@@ -6,7 +6,7 @@ the tags are equal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, TypeAlias
@@ -43,7 +43,7 @@ class TagDiff:
     left: str
     right: str
     differences: tuple[Difference, ...] = ()
-    same_names: int = 0  # payload names that were compared and have no difference
+    same_names: tuple[str, ...] = ()  # payload names that were compared and have no difference
 
     @property
     def is_empty(self) -> bool:
@@ -55,13 +55,18 @@ class TagDiff:
         """The payload names that differ, in order."""
         return tuple(dict.fromkeys(each.name for each in self.differences))
 
+    def only(self, fits: Callable[[str], bool]) -> TagDiff:
+        """The same for the payload names that fit."""
+        kept = tuple(each for each in self.differences if fits(each.name))
+        return TagDiff(self.left, self.right, kept, tuple(name for name in self.same_names if fits(name)))
+
     def summary(self) -> str:
         """The difference in one line."""
         if self.is_empty:
-            return f"{self.left} and {self.right} give out the same ({self.same_names} payload names)"
+            return f"{self.left} and {self.right} give out the same ({len(self.same_names)} payload names)"
         counts = [(word, sum(each.word == word for each in self.differences)) for word in WORDS]
         said = ", ".join(f"{count} {word}" for word, count in counts if count)
-        return f"{len(self.names)} payload names differ, {self.same_names} do not: {said}"
+        return f"{len(self.names)} payload names differ, {len(self.same_names)} do not: {said}"
 
     def lines(self) -> list[str]:
         """The difference as text, in the manner of a unified diff: what goes with a minus, what comes with a plus."""
@@ -110,8 +115,8 @@ def diff_rows(
     names = sorted(left_pieces.keys() | right_pieces.keys(), key=str.encode)
     for name in names:
         differences += _joined(_compare(name, left_pieces.get(name, []), right_pieces.get(name, [])))
-    same = len(names) - len({each.name for each in differences})
-    return TagDiff(left, right, tuple(differences), same)
+    other = {each.name for each in differences}
+    return TagDiff(left, right, tuple(differences), tuple(name for name in names if name not in other))
 
 
 def checksum(payload: Payload) -> str:

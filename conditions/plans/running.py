@@ -132,8 +132,8 @@ def _running_faults(rows: Iterable[IovEntry], first_run: Run) -> list[str]:
         elif row.iov.final_key >= first_run.key and not row.iov.is_open:
             ending.append(row)
     said = (
-        ("IoV", f"of the running tag that does not begin before {first_run}", begun),
-        ("closed IoV", f"of the running tag that does not end before {first_run}", ending),
+        ("IoV", f"of the running tag beginning at or after {first_run}", begun),
+        ("closed IoV", f"of the running tag ending at or after {first_run}", ending),
     )
     return [_said(noun, what, found) for noun, what, found in said if found]
 
@@ -154,13 +154,13 @@ def _name_faults(
     reach: IntervalOfValidity | None = None  # of those seen so far, the one that reaches furthest
     for row in rows:
         if 0 < row.iov.first_key < first_run.key:
-            yield ("IoV", f"that begins before {first_run} and not at 0:0"), row
+            yield ("IoV", f"beginning before {first_run} and not at 0:0"), row
         elif row.iov.final_key < first_run.key:
-            yield ("IoV", f"that ends before {first_run}"), row
+            yield ("IoV", f"ending before {first_run}"), row
         if mode.simple and row.iov != IntervalOfValidity.always():
-            yield ("IoV", "that is not 0,0,-1,-1, as a simple update wants it"), row
+            yield ("IoV", "other than 0,0,-1,-1, all that a simple update takes"), row
         if reach is not None and row.iov.first_key <= reach.final_key:
-            yield ("IoV", "that overlaps the one before"), row
+            yield ("IoV", "overlapping the one before"), row
         elif reach is not None and len(reach.union(row.iov)) > 1:
             yield ("IoV", "with a gap before it"), row
         if reach is None or row.iov.final_key > reach.final_key:
