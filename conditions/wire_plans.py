@@ -48,7 +48,7 @@ def diff_json(diff: TagDiff) -> Json:
     return {
         "left": diff.left,
         "right": diff.right,
-        "same_names": diff.same_names,
+        "same_names": list(diff.same_names),
         "summary": diff.summary(),
         "differences": [
             {
@@ -75,7 +75,7 @@ def diff_from(json: Mapping[str, Any]) -> TagDiff:
         Difference(each["name"], IntervalOfValidity.parse(each["iov"]), side(each["left"]), side(each["right"]))
         for each in json["differences"]
     )
-    return TagDiff(json["left"], json["right"], tuple(differences), json["same_names"])
+    return TagDiff(json["left"], json["right"], tuple(differences), tuple(json["same_names"]))
 
 
 def check_json(check: TagCheck) -> Json:
