@@ -1,0 +1,1 @@
+"""Conditions without a server: snapshot files, payload folders, and payloads that are being tried out."""
