@@ -5,6 +5,7 @@ A store may be used by several threads, and by the children of a fork; each has 
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 from collections.abc import Iterator
@@ -19,11 +20,11 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
 
 from conditions.errors import StoreBusy, StoreUnavailable
-from conditions.payload import Payload
+from conditions.payload import Payload, check_text
 from conditions.store import queries, schema
 from conditions.store.audit import Change
 from conditions.store.check import CheckReport, check_files
-from conditions.store.engine import check_alive, our_errors, reading, shown, sqlite_path, writing
+from conditions.store.engine import check_alive, our_errors, reading, shown, snapshots, sqlite_path, writing
 from conditions.store.files import PayloadFiles
 from conditions.store.owner import Owner
 
@@ -38,27 +39,49 @@ class _Transaction:
     uploading: bool = False
 
 
+class _TakeBack(Exception):
+    """Ends a transaction whose block failed, without being taken for an error of the database."""
+
+
 class StoreCore:
     """Connections, transactions and files of a store, without any verb."""
 
     def __init__(self, url: URL, engine: Engine, files: Path | None, user: str, revision: str) -> None:
         self.url, self.user, self.revision = shown(url), user, revision
         self._url, self._engine = url, engine
-        self._reader, self._writer = reading(engine), writing(engine)
+        self._reader, self._writer, self._snapshots = reading(engine), writing(engine), snapshots(engine)
         self._folder = files
         self._store_id: str | None = None  # read when it is needed; it never changes
         self._local = threading.local()
         self._pid = os.getpid()
+        self._is_borrowed = False  # the connections are another store's, which will close them
+
+    def acting_as(self, user: str) -> Self:
+        """The same store on behalf of somebody else: same connections, files and transactions, another name."""
+        other = copy.copy(self)
+        other.user, other._is_borrowed = check_text("user", user), True
+        return other
 
     @contextmanager
     def transaction(self) -> Iterator[Self]:
         """Make all changes inside one: they are kept together at the end, or not at all when it fails.
 
         A change that was refused inside, and whose error was caught, leaves nothing either. Others who want to
-        change the same tag or upload the same name wait (on SQLite: all writers wait), so keep it short.
+        change the same tag or upload the same name wait (on SQLite: all writers wait), so keep it short. What is
+        raised inside leaves as it is.
         """
-        with self._change():
-            yield self
+        raised: Exception | None = None
+        try:
+            with self._change():
+                try:
+                    yield self
+                except Exception as error:  # the caller's own: not the database's, whatever its kind
+                    raised = error
+                    raise _TakeBack from error
+        except _TakeBack:
+            pass
+        if raised is not None:
+            raise raised
 
     def check(self, *, repair: bool = False) -> CheckReport:
         """Compare files and rows; a repair removes files that no row speaks of.
@@ -74,7 +97,8 @@ class StoreCore:
 
     def close(self) -> None:
         """Let go of the database; a closed store connects again when it is used."""
-        self._engine.dispose()
+        if not self._is_borrowed:
+            self._engine.dispose()
 
     def __enter__(self) -> Self:
         return self
@@ -105,6 +129,16 @@ class StoreCore:
                 yield self._transaction.connection
             return
         with our_errors(self._url), self._reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _at_one_moment(self) -> Iterator[Connection]:
+        """A connection whose queries all see the database as it is at the first of them."""
+        if self._transaction is not None:
+            with our_errors(self._url):
+                yield self._transaction.connection
+            return
+        with our_errors(self._url), self._snapshots.begin() as connection:
             yield connection
 
     @contextmanager

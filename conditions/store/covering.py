@@ -18,7 +18,7 @@ from conditions.errors import BadInputError, PastUnknown
 from conditions.iov import FOREVER_KEY, RUN_BITS, IntervalOfValidity, Run
 from conditions.payload import Payload
 from conditions.resolve import Held, IovEntry, Resolved, TagFacts, TagRef, resolve
-from conditions.store.covering_sql import Question, parameters, statement
+from conditions.store.covering_sql import Question, facts_parameters, facts_statement, parameters, statement
 from conditions.store.queries import name_list, payload_from, tag_not_found
 from conditions.tags import TagState, check_usable
 
@@ -75,6 +75,16 @@ def resolve_held(
     return Held(answer, IntervalOfValidity.from_keys(first_key, final_key), found.tags)
 
 
+def stack_facts(
+    connection: Connection, stack: Sequence[TagRef], as_of: datetime | None = None
+) -> tuple[TagFacts, ...]:
+    """What decides whether an answer from these tags still holds, in one query; a tag in any state has facts."""
+    question = _question(stack, [], None, as_of)
+    dialect = connection.dialect.name
+    rows = connection.execute(facts_statement(dialect, question), facts_parameters(dialect, question)).all()
+    return _facts_of(connection, question, rows)
+
+
 @dataclass(frozen=True, slots=True)
 class _Found:
     """What the database answered, with the tags in the order of the stack."""
@@ -97,18 +107,22 @@ def _ask(connection: Connection, question: Question, *, allow_open: bool) -> _Fo
     """Send the query, and refuse tags that are not there, not usable, or whose past is not known."""
     dialect = connection.dialect.name
     rows = connection.execute(statement(dialect, question), parameters(dialect, question)).all()
-    of_entry = {row[0]: row[:7] for row in rows}
-    tags = []
+    tags = _facts_of(connection, question, rows)
+    for tag in tags:
+        check_usable(tag.name, tag.state, allow_open=allow_open)
+    return _Found(tags, rows)
+
+
+def _facts_of(connection: Connection, question: Question, rows: Sequence[Sequence[Any]]) -> tuple[TagFacts, ...]:
+    """The tags of the stack, in its order."""
+    of_entry = {row[0]: row[1:7] for row in rows}
     for ref in question.stack:
-        found = of_entry.get(str(ref))
-        if found is None:
+        if str(ref) not in of_entry:
             raise tag_not_found(connection, ref.name)
-        check_usable(ref.name, TagState(found[2]), allow_open=allow_open)
-        tags.append(facts(ref, found[1:], question.as_of))
-    return _Found(tuple(tags), rows)
+    return tuple(_facts(ref, of_entry[str(ref)], question.as_of) for ref in question.stack)
 
 
-def facts(ref: TagRef, found: Sequence[Any], as_of: datetime | None) -> TagFacts:
+def _facts(ref: TagRef, found: Sequence[Any], as_of: datetime | None) -> TagFacts:
     """A tag of the stack, at the content revision that answers are made from.
 
     Args:

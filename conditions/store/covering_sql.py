@@ -49,29 +49,37 @@ def statement(dialect: str, question: Question) -> TextualSelect:
     return _statement(dialect, question.names is not None, question.is_past, question.bounded)
 
 
+def facts_statement(dialect: str, question: Question) -> TextClause:
+    """The query for the entries of a stack alone."""
+    made = text(_stack(dialect, question.is_past) + _FACTS)
+    return made.bindparams(bindparam("as_of", type_=UtcDateTime)) if question.is_past else made
+
+
+def facts_parameters(dialect: str, question: Question) -> dict[str, object]:
+    """The values of that query's parameters."""
+    values: dict[str, object] = {"as_of": question.as_of} if question.is_past else {}
+    stack = question.stack
+    if dialect == "sqlite":
+        given = [[str(ref), ref.name, ref.content_revision] for ref in stack]
+        return values | {"stack": json.dumps(given if question.is_past else [ref.name for ref in stack])}
+    values |= {"stack": [ref.name for ref in stack]}
+    if question.is_past:
+        values |= {"entries": list(map(str, stack)), "revisions": [ref.content_revision for ref in stack]}
+    return values
+
+
 def parameters(dialect: str, question: Question) -> dict[str, object]:
     """The values of the query's parameters, in the form the database takes lists."""
     left, right = _probes(question.keys)
     names = question.names
-    values: dict[str, object] = {}
+    values = facts_parameters(dialect, question)
     if dialect == "sqlite":
-        stack = [[str(ref), ref.name, ref.content_revision] for ref in question.stack]
-        values = {
-            "stack": json.dumps(stack if question.is_past else [ref.name for ref in question.stack]),
-            "left": json.dumps(list(left.items())),
-            "right": json.dumps(list(right.items())),
-        }
+        values |= {"left": json.dumps(list(left.items())), "right": json.dumps(list(right.items()))}
         values |= {} if names is None else {"names": json.dumps(names)}
     else:
-        values = {"stack": [ref.name for ref in question.stack]}
         values |= {"left_nodes": list(left), "left_keys": list(left.values())}
         values |= {"right_nodes": list(right), "right_keys": list(right.values())}
         values |= {} if names is None else {"names": list(names)}
-        if question.is_past:
-            values |= {"entries": list(map(str, question.stack))}
-            values |= {"revisions": [ref.content_revision for ref in question.stack]}
-    if question.is_past:
-        values["as_of"] = question.as_of
     if question.bounded:
         (values["key"],) = question.keys
     return values
@@ -93,6 +101,10 @@ def _probes(keys: Iterable[int]) -> tuple[dict[int, int], dict[int, int]]:
     return left, right
 
 
+_FACTS: Final = """
+SELECT stack.entry, stack.id, stack.state, stack.content_revision, stack.published_digest, stack.asked, stack.oldest
+FROM stack
+"""
 _RESULT: Final = """
 SELECT stack.entry, stack.id, stack.state, stack.content_revision, stack.published_digest, stack.asked, stack.oldest,
        hit.id, hit.first_key, hit.final_key, hit.payload_name, hit.payload_id, hit.revision,
@@ -156,17 +168,10 @@ def _statement(dialect: str, named: bool, past: bool, bounded: bool) -> TextualS
     """The query for a database: with a list of payload names or without, of the past or not, with bounds or not."""
     if dialect == "sqlite":
         arm, key = _SQLITE_ARM, "json_extract(probe.value, '$[1]')"
-        entry, revision, tags = "json_extract(e.value, '$[0]')", "json_extract(e.value, '$[2]')", _SQLITE_PAST_TAGS
         chosen = "n.name IN (SELECT value FROM json_each(:names))"
     else:
         arm, key = _POSTGRESQL_ARM, "probe.key"
-        entry, revision, tags = "e.entry", "e.revision", _POSTGRESQL_PAST_TAGS
         chosen = "n.name = ANY(CAST(:names AS varchar[]))"
-    if past:
-        stack = _STACK.format(entry=entry, asked=_PAST.format(revision=revision), tags=tags)
-    else:
-        tags = _SQLITE_TAGS if dialect == "sqlite" else _POSTGRESQL_TAGS
-        stack = _STACK.format(entry="t.name", asked=_PRESENT, tags=tags)
     tables = {"iovs": ("i.id", _SINCE if past else "true"), "past_iovs": ("i.iov_id AS id", _UNTIL)}
     limits = {"left": f"i.final_key >= {key}", "right": f"i.first_key <= {key}"}
     where = f"WHERE {chosen}" if named else ""
@@ -178,10 +183,23 @@ def _statement(dialect: str, named: bool, past: bool, bounded: bool) -> TextualS
     ]
     if bounded:
         arms += [_bounds(table, chosen if named else None) for table in tables if past or table == "iovs"]
-    made: TextClause = text(stack + _RESULT.format(arms=" UNION ALL ".join(arms)))
+    made = text(_stack(dialect, past) + _RESULT.format(arms=" UNION ALL ".join(arms)))
     if past:
         made = made.bindparams(bindparam("as_of", type_=UtcDateTime))
     return made.columns(metadata=JSON, created_at=UtcDateTime)
+
+
+def _stack(dialect: str, past: bool) -> str:
+    """The part of a query that finds the tags of the stack, and which of their content revisions is asked for."""
+    is_sqlite = dialect == "sqlite"
+    if not past:
+        tags = _SQLITE_TAGS if is_sqlite else _POSTGRESQL_TAGS
+        return _STACK.format(entry="t.name", asked=_PRESENT, tags=tags)
+    if is_sqlite:
+        entry, revision, tags = "json_extract(e.value, '$[0]')", "json_extract(e.value, '$[2]')", _SQLITE_PAST_TAGS
+    else:
+        entry, revision, tags = "e.entry", "e.revision", _POSTGRESQL_PAST_TAGS
+    return _STACK.format(entry=entry, asked=_PAST.format(revision=revision), tags=tags)
 
 
 def _bounds(table: str, named: str | None) -> str:

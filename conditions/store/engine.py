@@ -33,6 +33,8 @@ OLDEST_SQLITE: Final = (3, 35, 0)  # RETURNING
 PROBE_BYTES: Final = 64 * 1024  # twice the piece by which SQLite lets the memory grow that its processes share
 _URL_FORMS: Final = "sqlite:///PATH or postgresql://HOST/NAME"
 WRITES: Final = "conditions_writes"  # execution option of the engine that writes
+SNAPSHOTS: Final = "conditions_snapshots"  # and of the one whose reads belong together
+POOL_OVERFLOW: Final = 10  # connections beyond those that are kept, closed after use
 
 
 def database_url(where: str | os.PathLike[str] | None) -> URL:
@@ -73,18 +75,24 @@ def shown(url: URL) -> str:
     return url.difference_update_query([key for key in url.query if "pass" in key]).render_as_string(hide_password=True)
 
 
-def make_engine(url: URL) -> Engine:
-    """An engine to make one that reads and one that writes from; the three share their connections."""
+def make_engine(url: URL, pool_size: int = 5) -> Engine:
+    """An engine to make those from that read and write; they share their connections.
+
+    Args:
+        url: where the database is.
+        pool_size: connections that are kept open; a server wants as many as it has threads.
+    """
+    pool = {"pool_size": pool_size, "max_overflow": POOL_OVERFLOW}
     try:
         if url.get_backend_name() == "sqlite":
             _check_sqlite_version(url)
-            engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+            engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, **pool)
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
         options = {"connect_timeout": CONNECT_TIMEOUT_S}
         # A server that was restarted has closed our connections: each is tried before it is used.
-        return create_engine(url, connect_args=options, pool_pre_ping=True, isolation_level="READ COMMITTED")
+        return create_engine(url, connect_args=options, pool_pre_ping=True, isolation_level="READ COMMITTED", **pool)
     except (ImportError, NoSuchModuleError) as error:
         raise StoreUnavailable(
             shown(url), f"its driver is missing ({error}): pip install 'smartbkg[postgres]'"
@@ -99,6 +107,13 @@ def reading(engine: Engine) -> Engine:
 def writing(engine: Engine) -> Engine:
     """The same engine and connections, for transactions that write."""
     return engine.execution_options(**{WRITES: True})
+
+
+def snapshots(engine: Engine) -> Engine:
+    """The same engine and connections, for several queries that must see one and the same moment."""
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(**{SNAPSHOTS: True})
+    return engine.execution_options(isolation_level="REPEATABLE READ")
 
 
 @contextmanager
@@ -151,9 +166,12 @@ def _is_foreign(cursor: Any) -> bool:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    """Take the write lock at once; reads need no BEGIN."""
-    if connection.get_execution_options().get(WRITES):
+    """Take the write lock at once; single reads need no BEGIN, those that belong together one without a lock."""
+    options = connection.get_execution_options()
+    if options.get(WRITES):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+    elif options.get(SNAPSHOTS):
+        connection.exec_driver_sql("BEGIN")
 
 
 def _translate(url: URL, error: SQLAlchemyError) -> StoreError:

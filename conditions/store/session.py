@@ -25,6 +25,8 @@ def open_store(
     url: str | os.PathLike[str] | None = None,
     files: str | os.PathLike[str] | None = None,
     user: str | None = None,
+    *,
+    pool_size: int = 5,
 ) -> Store:
     """Open a store. An embedded one is made when it is not there, and brought up to date when it is old.
 
@@ -35,13 +37,14 @@ def open_store(
             names, else `payloads` beside the SQLite file.
         user: who changes things, for the audit trail; None means `CONDITIONS_USER`, `BELLE2_USER`, or the
             user of this process.
+        pool_size: connections that are kept open; a server wants as many as it has threads.
 
     Raises:
         SchemaMismatch: the database is a server's and not up to date, or is newer than this program.
         StoreUnavailable: it cannot be reached.
     """
     where = database_url(url)
-    engine = make_engine(where)
+    engine = make_engine(where, pool_size)
     try:
         revision = schema.prepare(where, engine)
     except BaseException:
