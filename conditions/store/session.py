@@ -16,6 +16,7 @@ from conditions.errors import BadInputError
 from conditions.payload import check_text
 from conditions.store import schema
 from conditions.store.engine import database_url, make_engine, sqlite_path
+from conditions.store.index_verbs import IndexVerbs
 from conditions.store.iov_verbs import IovVerbs
 from conditions.store.payload_verbs import PayloadVerbs
 from conditions.store.tag_verbs import TagVerbs
@@ -53,7 +54,7 @@ def open_store(
     return Store(where, engine, _files_folder(where, files), check_text("user", _user(user)), revision)
 
 
-class Store(TagVerbs, PayloadVerbs, IovVerbs):
+class Store(TagVerbs, PayloadVerbs, IovVerbs, IndexVerbs):
     """A conditions store; `open_store` makes one. `revision` is that of its schema."""
 
 
