@@ -19,6 +19,7 @@ from conditions.store.engine import database_url, make_engine, sqlite_path
 from conditions.store.index_verbs import IndexVerbs
 from conditions.store.iov_verbs import IovVerbs
 from conditions.store.payload_verbs import PayloadVerbs
+from conditions.store.plan_verbs import PlanVerbs
 from conditions.store.tag_verbs import TagVerbs
 
 
@@ -54,7 +55,7 @@ def open_store(
     return Store(where, engine, _files_folder(where, files), check_text("user", _user(user)), revision)
 
 
-class Store(TagVerbs, PayloadVerbs, IovVerbs, IndexVerbs):
+class Store(TagVerbs, PayloadVerbs, IovVerbs, IndexVerbs, PlanVerbs):
     """A conditions store; `open_store` makes one. `revision` is that of its schema."""
 
 
