@@ -14,6 +14,7 @@ import click
 from conditions.cli.download import save_copy
 from conditions.cli.options import NameFilter, Noun, Settings, as_run, name_filter
 from conditions.cli.output import Record, echo_record, echo_records
+from conditions.cli.payload_content import diff, dump
 from conditions.cli.records import payload_record
 from conditions.errors import NotFoundError, PayloadFileError
 from conditions.iov import Run
@@ -32,6 +33,10 @@ revision_option = click.option("--revision", type=click.IntRange(min=1), help="W
 @click.group(cls=Noun, example="conditions payload list")
 def payload() -> None:
     """Upload files, look at them, fetch them back, verify them."""
+
+
+payload.add_command(diff)
+payload.add_command(dump)
 
 
 @payload.command(example="echo 1.5 | conditions payload upload - --name demo_gain.txt --meta auc=0.91")

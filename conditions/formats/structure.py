@@ -126,14 +126,12 @@ def number_change(left: float, right: float) -> dict[str, Any]:
     """How far two numbers are apart."""
     try:
         difference = right - left
-        relative = difference / abs(left) if left else None
+        relative = difference / abs(left) if left else math.nan
+        if not math.isfinite(difference):
+            return {}
     except OverflowError:  # an int beyond every float
         return {}
-    if not math.isfinite(difference):
-        return {}
-    if relative is None or not math.isfinite(relative):
-        return {"difference": difference}
-    return {"difference": difference, "relative": relative}
+    return {"difference": difference, "relative": relative} if math.isfinite(relative) else {"difference": difference}
 
 
 def plain(value: Any) -> Any:

@@ -6,6 +6,7 @@ file that wants more is refused. Before that, what a file unpacks to is looked a
 
 from __future__ import annotations
 
+import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,7 @@ MAX_PICKLE_BYTES: Final = 64 << 20  # the structure alone; the numbers lie besid
 MAX_ENTRIES: Final = 100_000
 MAX_DEPTH: Final = 100
 MAX_SHOWN: Final = 1000
+_WANTED: Final = re.compile(r"GLOBAL ([\w.]+)")
 
 
 class TorchFormat(Format):
@@ -89,11 +91,7 @@ def read_entries(path: Path) -> dict[str, Any]:
             warnings.simplefilter("ignore")  # about sizes of numbers and kinds of storage that nobody can act on
             values = torch.load(path, map_location="cpu", weights_only=True, mmap=True if packed else None)
     except Exception as error:  # a damaged pickle can raise anything
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-        if _wants_code(str(error)):
-            reason = "it holds more than tensors and plain values, and code in a file is never run"
-            reason += _wanted(str(error))
-        raise PayloadUnreadable("torch", path, reason) from error
+        raise PayloadUnreadable("torch", path, _reason(str(error))) from error
     return dict(_entries(values, path))
 
 
@@ -109,6 +107,8 @@ def _check_archive(path: Path) -> bool:
                 "torch", path, f"it has {size_bytes} bytes, the older format is read up to {MAX_LEGACY_BYTES}"
             ) from None
         return False
+    if any(record.filename.endswith("/constants.pkl") for record in records):
+        raise PayloadUnreadable("torch", path, "it is a TorchScript program, and code in a file is never run")
     if any(record.compress_type != zipfile.ZIP_STORED for record in records):
         raise PayloadUnreadable("torch", path, "its archive is packed, and torch never packs")
     if sum(record.file_size for record in records) > size_bytes:
@@ -119,17 +119,16 @@ def _check_archive(path: Path) -> bool:
     return True
 
 
-def _wants_code(said: str) -> bool:
-    """Whether torch refused what a file wants to call, and not its damage."""
-    return any(word in said for word in ("Unsupported global", "Unsupported class", "not an allowed global", "REDUCE",
-                                         "Trying to call", "TorchScript", "Unsupported operand"))  # fmt: skip
-
-
-def _wanted(said: str) -> str:
-    """Which function or class a file asks for, when torch says so."""
-    _, _, after = said.partition("GLOBAL ")
-    word = after.split(" ")[0].strip("'`\".,") if after else ""
-    return f" (it asks for {word[:100]})" if word and word.isprintable() else ""
+def _reason(said: str) -> str:
+    """Why torch refused a file, without its advice to read it all the same."""
+    wanted = _WANTED.search(said)
+    if wanted is not None:
+        asks = f" (it asks for {wanted[1][:100]})"
+        return f"it holds more than tensors and plain values, and code in a file is never run{asks}"
+    if "weights_only" in said:  # a kind of pickle that it does not read, or none
+        return "it is damaged, or holds more than tensors and plain values, and code in a file is never run"
+    first = (said.strip() or "no reason was given").splitlines()[0][:200]
+    return f"it is damaged or no checkpoint ({first})"
 
 
 def _entries(values: Any, path: Path) -> Iterator[tuple[str, Any]]:

@@ -25,6 +25,8 @@ STORY = (
     "payload list",
     "payload show",
     "payload download",
+    "payload diff",
+    "payload dump",
     "payload verify",
     "tag create",
     "tag modify",
