@@ -1,0 +1,1 @@
+"""The conditions server: the Belle II wire API, HSF-style reads and an interface of our own, over one store."""

@@ -1,0 +1,131 @@
+"""What a request may be, looked at before the application sees it: well written, not too large, not too slow.
+
+A body that is too large or stops coming ends the request in the application with an error, and its answer, whatever
+it is, is replaced by ours; so no framework in between can turn it into something else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from conditions.errors import ConditionsError
+from conditions.server.problems import RequestRefused, send_problem, unforeseen
+from conditions.server.settings import ServerSettings
+
+UPLOADS: Final = re.compile(r"/v2/package/[^/]+/module/[^/]+/payload|/v1/.*")
+_BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_CONTROL: Final = re.compile(rb"%(?:[01][0-9A-Fa-f]|7[Ff])|[\x00-\x1f\x7f]")
+_NUMBER: Final = re.compile(rb"[0-9]{1,18}")
+
+
+class Limits:
+    """The layer around the application that refuses what it should not have to deal with."""
+
+    def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
+        self.app, self.settings = app, settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if scope["method"] in ("GET", "HEAD") and b"%" not in scope["raw_path"] and b"%" not in scope["query_string"]:
+            await _Guarded(self.app, scope, receive, send, self.settings).run()
+            return
+        try:
+            _check_writing(scope)
+        except RequestRefused as error:
+            await send_problem(scope, receive, send, error)
+            return
+        await _Guarded(self.app, scope, receive, send, self.settings).run()
+
+
+class _Guarded:
+    """One request on its way through the application."""
+
+    def __init__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, settings: ServerSettings) -> None:
+        self._app, self._scope, self._receive, self._send = app, scope, receive, send
+        self._idle_s = settings.body_idle_s
+        upload = UPLOADS.fullmatch(scope["path"]) is not None
+        self._limit = settings.max_body_bytes if upload else min(settings.max_json_bytes, settings.max_body_bytes)
+        self._bytes = 0
+        self._ended = self._started = False
+        self._fault: RequestRefused | None = None
+
+    async def run(self) -> None:
+        """Hand the request to the application, and make sure of an answer."""
+        declared = _declared(self._scope)
+        if isinstance(declared, RequestRefused) or declared > self._limit:
+            error = declared if isinstance(declared, RequestRefused) else self._too_large(declared)
+            await send_problem(self._scope, self._receive, self._send, error)
+            return
+        try:
+            await self._app(self._scope, self.receive, self.send)
+        except Exception as error:  # the last net: nothing below may answer in words of its own
+            fault = self._fault or (error if isinstance(error, ConditionsError) else unforeseen(error))
+            if self._started:
+                raise
+            self._fault = None
+            await send_problem(self._scope, self._receive, self._send, fault)
+            return
+        if self._fault is not None and not self._started:
+            await send_problem(self._scope, self._receive, self._send, self._fault)
+
+    async def receive(self) -> Message:
+        """The next piece of the body, if it comes in time and there is room for it."""
+        if self._fault is not None:
+            raise self._fault
+        if self._ended:
+            return await self._receive()
+        try:
+            message = await asyncio.wait_for(self._receive(), self._idle_s)
+        except TimeoutError:
+            self._fault = RequestRefused(408, f"the body stopped coming for {self._idle_s:g} s", _CLOSE)
+            raise self._fault from None
+        if message["type"] == "http.request":
+            self._bytes += len(message.get("body", b""))
+            self._ended = not message.get("more_body", False)
+            if self._bytes > self._limit:
+                self._fault = self._too_large(self._bytes)
+                raise self._fault
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass on the answer, unless the body was refused meanwhile: then ours comes instead."""
+        if self._fault is not None and not self._started:
+            return
+        self._started = True
+        await self._send(message)
+
+    def _too_large(self, n_bytes: int) -> RequestRefused:
+        text = f"the request has {n_bytes} bytes or more, {self._limit} are the most that are taken"
+        return RequestRefused(413, text, _CLOSE)
+
+
+_CLOSE: Final = {"Connection": "close"}  # what is left of the body is not read
+
+
+def _declared(scope: Scope) -> int | RequestRefused:
+    """How many bytes a request says that it has; 0 when it does not say."""
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            if _NUMBER.fullmatch(value.strip()) is None:
+                return RequestRefused(400, "Content-Length is no number that can be meant", _CLOSE)
+            return int(value)
+    return 0
+
+
+def _check_writing(scope: Scope) -> None:
+    """Refuse paths and queries whose escapes are broken, hide control characters, or are not UTF-8."""
+    for what, text in (("path", scope["raw_path"]), ("query", scope["query_string"])):
+        if _BAD_ESCAPE.search(text) is not None:
+            raise RequestRefused(400, f"the {what} holds a % that begins no escape")
+        if _CONTROL.search(text) is not None:
+            raise RequestRefused(400, f"the {what} holds a control character")
+        try:
+            re.sub(rb"%([0-9A-Fa-f]{2})", lambda found: bytes([int(found[1], 16)]), text).decode("utf-8")
+        except UnicodeDecodeError:
+            raise RequestRefused(400, f"the {what} is not UTF-8") from None
