@@ -6,14 +6,16 @@ with conditions.open(stack="mc16") as client:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from conditions.client import Client
-from conditions.client.stack import stack_in_force
+from conditions.client.record import JobRecord
 from conditions.errors import (
     BadInputError,
     ConditionsError,
     NoPayloadForRun,
+    NoProvider,
     NotFoundError,
     PayloadCorrupt,
     PayloadFileError,
@@ -33,7 +35,9 @@ __all__ = [
     "EndOfExp",
     "IntervalOfValidity",
     "IovSet",
+    "JobRecord",
     "NoPayloadForRun",
+    "NoProvider",
     "NotFoundError",
     "Payload",
     "PayloadCorrupt",
@@ -49,20 +53,36 @@ __all__ = [
 
 
 def open(  # noqa: A001 - read as conditions.open
-    where: str | None = None,
+    where: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     stack: Sequence[str] | str | None = None,
     user: str | None = None,
     *,
     allow_open: bool = False,
+    record: bool | str | os.PathLike[str] = False,
+    replay: JobRecord | str | os.PathLike[str] | None = None,
 ) -> Client:
-    """A client of the conditions kept at a place.
+    """A client of the conditions kept at a place, or at the first of several places that can answer.
+
+    A place is the URL of a server (http or https), of a database, or the path of a snapshot file or of an embedded
+    store. Of several, the first one answers; when it fails, also in the middle of a job, the next one goes on.
+
+    The environment gives what is not given here (`CONDITIONS_METADATA`, `CONDITIONS_TAGS`, …), the payload locations
+    that are looked at first (`CONDITIONS_PAYLOADS`), testing payloads (`CONDITIONS_TESTING`) and the folder of
+    fetched payloads (`CONDITIONS_CACHE`); the names `BELLE2_CONDB_*` are honoured, too.
 
     Args:
-        where: database URL or path of a store; None means `CONDITIONS_URL`, else the user's own store.
-        stack: names of tags, the first one wins; None means `CONDITIONS_TAGS`, else `BELLE2_CONDB_GLOBALTAG`.
+        where: a place, several in a list or in a text with spaces between them; None means the environment's, else
+            the user's own store.
+        stack: names of tags, the first one wins, each perhaps as `NAME@CONTENT_REVISION`; None means the environment's.
         user: on whose behalf; None means the user of this process.
         allow_open: whether tags that can still change may be used.
-    """
-    from conditions.store import open_store  # loads sqlalchemy, which a remote source would not need
+        record: whether the client keeps a record of what it was told; a path is written when it is closed.
+        replay: a record, or its file: answer from it alone, with files of the same digests.
 
-    return Client(open_store(where, user=user), stack_in_force() if stack is None else stack, allow_open=allow_open)
+    Raises:
+        StoreError: the only place that was named cannot be used.
+        BadRecord: `replay` is no record.
+    """
+    from conditions.opening import OpenConfig, open_client  # loads what the places need
+
+    return open_client(where, stack, OpenConfig(user, allow_open, record, replay))

@@ -1,0 +1,98 @@
+"""Makes the client of a job: its providers, payload cache and locations, testing payloads and record."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from conditions.client.cache import PayloadCache
+from conditions.client.chain import Chain, Provider
+from conditions.client.client import Client, ClientConfig
+from conditions.client.environment import Environment, read_environment
+from conditions.client.places import Place, PlaceKind, as_places, kind_of, path_of, shown_place
+from conditions.client.record import JobRecord
+from conditions.client.replay import ReplaySource
+from conditions.client.transport import Source
+from conditions.errors import StoreUnavailable
+
+
+@dataclass(frozen=True)
+class OpenConfig:
+    """What may be said when conditions are opened; see `conditions.open`."""
+
+    user: str | None = None
+    allow_open: bool = False
+    record: bool | str | os.PathLike[str] = False
+    replay: JobRecord | str | os.PathLike[str] | None = None
+
+
+def open_client(
+    where: Place | Sequence[Place] | None, stack: Sequence[str] | str | None, config: OpenConfig = OpenConfig()
+) -> Client:
+    """The client of `conditions.open`."""
+    environment = read_environment()
+    cache = PayloadCache()
+    source = _source(as_places(where), environment, cache, config)
+    surroundings = ClientConfig(record=bool(config.record))
+    if config.record and not isinstance(config.record, bool):
+        surroundings = replace(surroundings, record_to=config.record)
+    # What is replayed was told to the job with its testing payloads on top.
+    if environment.testing and config.replay is None:
+        from conditions.offline.testing import TestingPayloads
+
+        surroundings = replace(surroundings, testing=tuple(TestingPayloads(path) for path in environment.testing))
+    if environment.payloads:
+        from conditions.client.files import PayloadLocations
+
+        surroundings = replace(surroundings, files=PayloadLocations(environment.payloads, cache))
+    tags = environment.tags if stack is None else stack
+    if config.replay is not None:
+        record = config.replay if isinstance(config.replay, JobRecord) else JobRecord.read(Path(config.replay))
+        source = ReplaySource(record, source, cache)
+        tags = record.stacks()[0] if stack is None and record.stacks() else tags
+    return Client(source, tags, allow_open=config.allow_open, config=surroundings)
+
+
+def open_source(place: Place, cache: PayloadCache, *, user: str | None = None, must_exist: bool = False) -> Source:
+    """What answers at a place.
+
+    Raises:
+        StoreError: nobody does.
+    """
+    kind = kind_of(place)
+    if kind is PlaceKind.SERVER:
+        from conditions.client.http_source import HttpSource
+
+        return HttpSource(os.fspath(place), cache, patient=not must_exist)
+    path = path_of(place)
+    if kind is PlaceKind.SNAPSHOT and path is not None:
+        from conditions.client.snapshot_files import SnapshotWithFiles
+
+        return SnapshotWithFiles(path, cache)
+    # A store of one's own makes itself; one among several providers that is not there was not meant to be empty.
+    if must_exist and path is not None and not path.exists():
+        raise StoreUnavailable(path, "there is no such file")
+    return _store(place, user)
+
+
+def _source(places: tuple[Place, ...], environment: Environment, cache: PayloadCache, config: OpenConfig) -> Source:
+    """One place by itself, or several as a chain."""
+    chosen = places or environment.providers
+    if not chosen:
+        return _store(None, config.user)
+    if len(chosen) == 1:
+        return open_source(chosen[0], cache, user=config.user)
+    openers = {
+        shown_place(place): partial(open_source, place, cache, user=config.user, must_exist=True) for place in chosen
+    }
+    return Chain([Provider(name, opener) for name, opener in openers.items()])
+
+
+def _store(place: Place | None, user: str | None) -> Source:
+    """A store with its database at hand."""
+    from conditions.store.session import open_store  # loads sqlalchemy, which other places do not need
+
+    return open_store(place, user=user)
