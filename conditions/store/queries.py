@@ -283,6 +283,14 @@ _PAYLOAD_COLUMNS: Final = (
     PayloadRow.created_at,
     PayloadRow.created_by,
 )
+_IOV_COLUMNS: Final = (
+    IovRow.id,
+    IovRow.first_key,
+    IovRow.final_key,
+    IovRow.created_at,
+    IovRow.modified_at,
+    IovRow.modified_by,
+)
 
 
 def _payloads() -> Select[*tuple[Any, ...]]:
@@ -295,7 +303,7 @@ def _payload(row: Row[*tuple[Any, ...]]) -> Payload:
 
 def _entries() -> Select[*tuple[Any, ...]]:
     return (
-        select(*_PAYLOAD_COLUMNS, PayloadNameRow.name, IovRow.id, IovRow.first_key, IovRow.final_key)
+        select(*_PAYLOAD_COLUMNS, PayloadNameRow.name, *_IOV_COLUMNS)
         .join_from(IovRow, PayloadRow, PayloadRow.id == IovRow.payload_id)
         .join(PayloadNameRow, PayloadNameRow.id == PayloadRow.name_id)
     )
@@ -306,4 +314,5 @@ def _entry(row: Row[*tuple[Any, ...]], tag: str, payloads: dict[int, Payload]) -
     payload = payloads.get(row[0])
     if payload is None:
         payload = payloads[row[0]] = _payload(row)
-    return IovEntry(row[9], payload, IntervalOfValidity.from_keys(row[10], row[11]), tag)
+    iov = IntervalOfValidity.from_keys(row[10], row[11])
+    return IovEntry(row[9], payload, iov, tag, row[12], row[13], row[14])
