@@ -77,6 +77,22 @@ class AuditEntry:
     before: Mapping[str, Any] | None = field(hash=False)
     after: Mapping[str, Any] | None = field(hash=False)
     id: int = 0
+    kind: str = "tag"  # of the subject, or "payload"
+
+
+@dataclass(frozen=True, slots=True)
+class TagVerification:
+    """What reading all of a tag again has shown: its digest, the one kept when it was published, and all faults."""
+
+    tag: Tag
+    digest: str
+    stored_digest: str | None
+    faults: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every payload can be handed out, and what was published is what is there."""
+        return not self.faults and self.stored_digest in (None, self.digest)
 
 
 def check_tag_name(name: str) -> str:
@@ -123,6 +139,19 @@ def check_transition(tag: str, state: TagState, wanted: TagState) -> None:
     """Refuse a state that cannot follow the present one."""
     if wanted not in TRANSITIONS[state]:
         raise TransitionRefused(tag, state.value, wanted.value, [allowed.value for allowed in TRANSITIONS[state]])
+
+
+def steps_to(state: TagState, wanted: TagState) -> tuple[TagState, ...]:
+    """The states to go through to another one, that one last; a way that is no way is refused at its step.
+
+    >>> [step.value for step in steps_to(TagState.OPEN, TagState.PUBLISHED)]
+    ['TESTING', 'VALIDATED', 'PUBLISHED']
+    """
+    if state is wanted:
+        return ()
+    if state in _MAIN_WAY and wanted in _MAIN_WAY and _MAIN_WAY.index(state) < _MAIN_WAY.index(wanted):
+        return _MAIN_WAY[_MAIN_WAY.index(state) + 1 : _MAIN_WAY.index(wanted) + 1]
+    return (wanted,)
 
 
 def check_usable(tag: str, state: TagState, *, allow_open: bool) -> None:
@@ -189,6 +218,20 @@ def check_close(tag: str, state: TagState, iov: IntervalOfValidity, last: Last) 
     return IntervalOfValidity(iov.first, last)
 
 
+def check_modify(tag: str, state: TagState, iov: IntervalOfValidity, wanted: IntervalOfValidity) -> None:
+    """Refuse another interval for a row: an OPEN tag takes any, a RUNNING one an earlier end of what has none.
+
+    Raises:
+        ChangeRefused: the state forbids it.
+        BadInterval: the row of a RUNNING tag would get longer.
+    """
+    if state is TagState.OPEN or wanted == iov:
+        return
+    if state is TagState.RUNNING and wanted.first != iov.first:
+        raise ChangeRefused(tag, state.value, "modify IoVs of", f"the first run of {iov} is fixed")
+    check_close(tag, state, iov, wanted.last)
+
+
 @dataclass(frozen=True, slots=True)
 class Fixed:
     """What a RUNNING tag has given out already, as places on the line of runs (-1: nothing)."""
@@ -197,6 +240,7 @@ class Fixed:
     last_key_of: Mapping[str, int] = field(default_factory=dict, hash=False)
 
 
+_MAIN_WAY: Final = (TagState.OPEN, TagState.TESTING, TagState.VALIDATED, TagState.PUBLISHED)
 _TAG_NAME: Final = re.compile(r"[A-Za-z0-9+\-_:]+")
 _ADVICE: Final = MappingProxyType(
     {

@@ -23,11 +23,13 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeAlias
 
 from conditions.errors import BadSource, PayloadCorrupt, PayloadLost, StoreBusy, StoreFull, StoreUnavailable
 from conditions.payload import Payload
@@ -36,6 +38,9 @@ CHUNK_BYTES: Final = 1 << 20
 LOCK_TIMEOUT_S: Final = 60.0
 LOCK_RETRY_S: Final = 0.05
 INCOMING_PREFIX: Final = "upload-"
+FLUSHES_AT_ONCE: Final = 8  # a disk that flushes for several at once is asked by several
+PENDING_FILES: Final = 64  # open at the same time
+Source: TypeAlias = str | os.PathLike[str] | BinaryIO
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a quota or a limit of the process is a full disk, too
 
@@ -47,6 +52,42 @@ class StoredFile:
     sha256: str
     md5: str
     size_bytes: int
+
+
+class _Learning:
+    """What is learnt about bytes while they pass."""
+
+    def __init__(self) -> None:
+        self._sha256, self._md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+        self.size_bytes = 0
+
+    def through(self, source: BinaryIO) -> Iterator[bytes]:
+        """The bytes of a stream, piece by piece."""
+        while chunk := _read(source):
+            yield chunk
+            self._sha256.update(chunk)
+            self._md5.update(chunk)
+            self.size_bytes += len(chunk)
+
+    def stored(self) -> StoredFile:
+        """The facts about all bytes that have passed."""
+        return StoredFile(self._sha256.hexdigest(), self._md5.hexdigest(), self.size_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A file with a temporary name that is being flushed."""
+
+    handle: int
+    path: Path
+    flushed: Future[None] | None = None
+
+    def forget(self) -> None:
+        """Close it, and remove what still has the temporary name."""
+        with suppress(OSError):
+            os.close(self.handle)
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
 
 
 class PayloadFiles:
@@ -68,7 +109,7 @@ class PayloadFiles:
             BadSource: the stream cannot be read.
             StoreUnavailable: the folder cannot be written.
         """
-        written = 0
+        learning = _Learning()
         temporary: Path | None = None
         try:
             incoming = self.folder / "incoming"
@@ -76,26 +117,67 @@ class PayloadFiles:
             handle, name = tempfile.mkstemp(dir=incoming, prefix=INCOMING_PREFIX)
             temporary = Path(name)
             with os.fdopen(handle, "wb") as target:
-                sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-                while chunk := _read(source):
+                for chunk in learning.through(source):
                     target.write(chunk)
-                    sha256.update(chunk)
-                    md5.update(chunk)
-                    written += len(chunk)
                 target.flush()
                 os.fchmod(target.fileno(), 0o444)
                 os.fsync(target.fileno())
-            stored = StoredFile(sha256.hexdigest(), md5.hexdigest(), written)
-            self._give_name(temporary, stored)
+            stored = learning.stored()
+            folder = self._give_name(temporary, stored)
+            for each in (folder, self.folder, self.folder.parent):
+                flush_folder(each)
         except OSError as error:
             if error.errno in NO_SPACE:
-                raise StoreFull(self.folder, written) from error
+                raise StoreFull(self.folder, learning.size_bytes) from error
             raise StoreUnavailable(self.folder, error.strerror or str(error)) from error
         finally:
             if temporary is not None:
                 with suppress(OSError):
                     temporary.unlink(missing_ok=True)
         return stored
+
+    def keep_all(
+        self, sources: Iterable[Source], accept: Callable[[int, StoredFile], None] = lambda _position, _stored: None
+    ) -> list[StoredFile]:
+        """Write the bytes of many sources, as `keep` does for one; a few are flushed at the same time.
+
+        Files get their names as they come, and the folders are flushed once, after the last.
+
+        Args:
+            sources: paths, which are opened one after the other, or streams.
+            accept: is shown what was learnt about each, with its position, before the file gets its name; what it
+                raises ends it all, and this file and those to come are not kept.
+
+        Raises:
+            StoreFull, BadSource, StoreUnavailable: as `keep`.
+        """
+        kept: list[StoredFile] = []
+        folders: set[Path] = {self.folder, self.folder.parent}
+        pending: deque[_Pending] = deque()
+        learning = _Learning()
+        try:
+            with ThreadPoolExecutor(FLUSHES_AT_ONCE) as pool:
+                for source in sources:
+                    learning = _Learning()
+                    with opened(source) as stream:
+                        pending.append(self._write(stream, learning))
+                    kept.append(learning.stored())
+                    accept(len(kept) - 1, kept[-1])
+                    pending[-1] = replace(pending[-1], flushed=pool.submit(os.fsync, pending[-1].handle))
+                    if len(pending) == PENDING_FILES:
+                        folders.add(self._finish(pending, kept))
+                while pending:
+                    folders.add(self._finish(pending, kept))
+            for folder in folders if kept else ():
+                flush_folder(folder)
+        except OSError as error:
+            if error.errno in NO_SPACE:
+                raise StoreFull(self.folder, learning.size_bytes) from error
+            raise StoreUnavailable(self.folder, error.strerror or str(error)) from error
+        finally:
+            for each in pending:
+                each.forget()
+        return kept
 
     def verified_path(self, payload: Payload) -> Path:
         """The file of a payload, after its size and digest were compared.
@@ -143,8 +225,8 @@ class PayloadFiles:
         """Files that were being written; while `checking`, those of uploads that died."""
         return sorted((self.folder / "incoming").glob(f"{INCOMING_PREFIX}*"))
 
-    def _give_name(self, temporary: Path, stored: StoredFile) -> None:
-        """Put complete bytes under their digest; a sound file that is there already stays."""
+    def _give_name(self, temporary: Path, stored: StoredFile) -> Path:
+        """Put complete bytes under their digest; a sound file that is there already stays. Returns the folder."""
         path = self.path_of(stored.sha256)
         path.parent.mkdir(exist_ok=True)
         try:
@@ -153,8 +235,32 @@ class PayloadFiles:
             sound = False
         if not sound:  # new, or damaged since: the same bytes mend it
             temporary.replace(path)
-        for folder in (path.parent, self.folder, self.folder.parent):
-            flush_folder(folder)
+        return path.parent
+
+    def _write(self, source: BinaryIO, learning: _Learning) -> _Pending:
+        """Write a stream's bytes under a temporary name; they are not flushed yet."""
+        incoming = self.folder / "incoming"
+        incoming.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=incoming, prefix=INCOMING_PREFIX)
+        pending = _Pending(handle, Path(name))
+        try:
+            with os.fdopen(handle, "wb", closefd=False) as target:
+                for chunk in learning.through(source):
+                    target.write(chunk)
+            os.fchmod(handle, 0o444)
+        except BaseException:
+            pending.forget()
+            raise
+        return pending
+
+    def _finish(self, pending: deque[_Pending], kept: Sequence[StoredFile]) -> Path:
+        """Wait for the first of the files that are being flushed and give it its name; returns the folder."""
+        first = pending[0]
+        if first.flushed is not None:
+            first.flushed.result()
+        folder = self._give_name(first.path, kept[-len(pending)])
+        pending.popleft().forget()
+        return folder
 
     @contextmanager
     def _locked(self, kind: int, reason: str, name: str = ".lock") -> Iterator[None]:
@@ -180,7 +286,7 @@ class PayloadFiles:
 
 
 @contextmanager
-def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
+def opened(source: Source) -> Iterator[BinaryIO]:
     """A stream from a path or from a stream; one that was given stays open.
 
     Raises:
