@@ -60,8 +60,15 @@ class PayloadFolder:
             log.warning("%s is skipped: %s %s", payload, path, fault)
         return None
 
-    def keep(self, payload: Payload, source: Path, layout: Layout = Layout.HASHED) -> bool:
-        """Copy a payload's bytes into the folder; False when they were there already.
+    def has(self, payload: Payload, layout: Layout = Layout.HASHED) -> bool:
+        """Whether the payload's bytes lie under its name in this layout."""
+        try:
+            return fault_of(self.path / layout.path_of(payload), payload) is None
+        except OSError:
+            return False
+
+    def keep(self, payload: Payload, source: Path, layout: Layout = Layout.HASHED) -> Path:
+        """Copy a payload's bytes into the folder, in place of others that may lie under its name.
 
         Raises:
             PayloadCorrupt: `source` holds other bytes; nothing was written.
@@ -69,12 +76,9 @@ class PayloadFolder:
         """
         path = self.path / layout.path_of(payload)
         try:
-            if fault_of(path, payload) is None:
-                return False
-        except OSError:
-            pass  # not there, or not readable: it is written again
-        try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists():
+                log.warning("%s had other bytes in %s, which is written anew", payload, path)
         except OSError as error:
             raise NotSaved(path, error.strerror or str(error)) from error
         with complete_file(path, replace=True) as temporary:
@@ -82,7 +86,7 @@ class PayloadFolder:
             fault = fault_of(temporary, payload)
             if fault is not None:
                 raise PayloadCorrupt(payload.name, payload.revision, source, fault)
-        return True
+        return path
 
 
 def find_payload(folders: Iterable[PayloadFolder], payload: Payload) -> Path:

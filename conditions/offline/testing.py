@@ -80,7 +80,7 @@ class TestingPayloads:
         """The winners for a run by payload name; their tag is the name of the file.
 
         Raises:
-            PayloadCorrupt, PayloadLost: a file is not the one that its line speaks of, or went.
+            PayloadCorrupt: a file is not the one that its line speaks of, or cannot be read.
         """
         return self.resolve_held(run, names)[0]
 
@@ -136,26 +136,36 @@ def read_lines(path: Path) -> list[TestingLine]:
         BadLines: with every line that cannot be meant, and every file that is not there.
         BadSource: the file cannot be read.
     """
+    lines, errors = parse_lines(path)
+    if errors:
+        raise BadLines(path, list(errors.values()))
+    return lines
+
+
+def parse_lines(path: Path) -> tuple[list[TestingLine], dict[int, str]]:
+    """The lines of a `database.txt` that can be meant, and by number, what is wrong with the others."""
     lines: list[TestingLine] = []
-    errors: list[str] = []
+    errors: dict[int, str] = {}
     for number, raw in enumerate(_read(path).split(b"\n"), 1):
         try:
             text = _COMMENT.sub("", raw.decode("utf-8-sig" if number == 1 else "utf-8")).strip()
             if text:
                 lines.append(_line(path.parent, number, text))
         except (BadInputError, UnicodeDecodeError) as error:
-            errors.append(f"{path}:{number} error: {' '.join(str(error).split())}")
-    if errors:
-        raise BadLines(path, errors)
-    return lines
+            errors[number] = said(path, number, error)
+    return lines, errors
+
+
+def said(path: Path, number: int, error: object) -> str:
+    """An error of a line, as a compiler would say it."""
+    return f"{path}:{number} error: {' '.join(str(error).split())}"
 
 
 def read_payload(line: TestingLine) -> Payload:
     """The payload of a line, its file read; one named by digits of its md5 has the revision 0.
 
     Raises:
-        PayloadCorrupt: the file's md5 begins with other digits.
-        PayloadLost: the file cannot be read.
+        PayloadCorrupt: the file's md5 begins with other digits, or it cannot be read.
     """
     revision = int(line.revision) if line.digits is None else 0
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
@@ -168,7 +178,7 @@ def read_payload(line: TestingLine) -> Payload:
                 size_bytes += len(chunk)
         changed_at = datetime.fromtimestamp(line.path.stat().st_mtime, UTC)
     except OSError as error:
-        raise PayloadLost(line.name, revision, line.path) from error
+        raise PayloadCorrupt(line.name, revision, line.path, f"cannot be read: {error.strerror or error}") from error
     found = md5.hexdigest()
     if line.digits is not None and not found.startswith(line.digits):
         raise PayloadCorrupt(line.name, revision, line.path, f"has md5 {found}, which does not begin {line.digits}")
