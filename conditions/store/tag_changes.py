@@ -69,11 +69,13 @@ def clone_tag(change: Change, name: str, new_name: str) -> Tag:
     }
     subject = _insert_tag(change, values)
     content = select(IovRow.payload_id, IovRow.first_key, IovRow.final_key, IovRow.fork)
+    is_sqlite = connection.dialect.name == "sqlite"
     stamps = (change.at, change.at, change.who, 1)
     columns = ["tag_id", "payload_id", "first_key", "final_key", "fork"]
     columns += ["created_at", "modified_at", "modified_by", "added_in"]
-    copied = content.add_columns(*(_constant(column, value) for column, value in zip(columns[5:], stamps, strict=True)))
-    copied = copied.with_only_columns(_constant("tag_id", subject.id), *copied.selected_columns)
+    constants = (_constant(*each, is_sqlite=is_sqlite) for each in zip(columns[5:], stamps, strict=True))
+    copied = content.add_columns(*constants)
+    copied = copied.with_only_columns(_constant("tag_id", subject.id, is_sqlite=is_sqlite), *copied.selected_columns)
     connection.execute(
         insert(IovRow).from_select(columns, copied.where(IovRow.tag_id == source.id).order_by(IovRow.id))
     )
@@ -130,7 +132,8 @@ def _insert_tag(change: Change, values: dict[str, str]) -> Subject:
     return Subject("tag", number, values["name"])
 
 
-def _constant(column: str, value: object) -> Label[Any]:
-    """A value in a SELECT, with the type of the column it goes to."""
+def _constant(column: str, value: object, *, is_sqlite: bool) -> Label[Any]:
+    """A value in a SELECT, with the type of the column it goes to. SQLite would make a number of a moment."""
     type_ = IovRow.__table__.c[column].type
-    return cast(literal(value, type_), type_).label(column)
+    given = literal(value, type_)
+    return (given if is_sqlite else cast(given, type_)).label(column)

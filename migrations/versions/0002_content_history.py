@@ -31,6 +31,8 @@ def upgrade() -> None:
     make_past_iovs()
     make_tag_contents()
     is_sqlite = op.get_context().dialect.name == "sqlite"
+    if is_sqlite:
+        mend_moments()
     for statement in SQLITE_TRIGGERS if is_sqlite else POSTGRESQL_TRIGGERS:
         op.execute(statement)
     for table, reason in KEPT.items():
@@ -39,6 +41,15 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     raise RuntimeError("it would throw away the past of all tags: restore the backup made before the upgrade")
+
+
+def mend_moments() -> None:
+    """The previous release wrote only the year into the rows of a clone; they are as old as the tag."""
+    for column in ("created_at", "modified_at"):
+        op.execute(
+            f"UPDATE iovs SET {column} = (SELECT created_at FROM tags WHERE id = iovs.tag_id) "  # noqa: S608
+            f"WHERE typeof({column}) <> 'text'"
+        )
 
 
 def make_past_iovs() -> None:
@@ -97,6 +108,8 @@ SQLITE_TRIGGERS = (
     CREATE TRIGGER iovs_added AFTER INSERT ON iovs WHEN NEW.added_in IS NULL
     BEGIN
         UPDATE iovs SET added_in = (SELECT content_revision + 1 FROM tags WHERE id = NEW.tag_id) WHERE id = NEW.id;
+        UPDATE iovs SET created_at = tags.created_at, modified_at = tags.created_at
+        FROM tags WHERE tags.id = iovs.tag_id AND iovs.id = NEW.id AND typeof(NEW.created_at) <> 'text';
     END
     """,
     """
