@@ -63,10 +63,10 @@ class TagDiff:
     def summary(self) -> str:
         """The difference in one line."""
         if self.is_empty:
-            return f"{self.left} and {self.right} give out the same ({len(self.same_names)} payload names)"
+            return f"{self.left} and {self.right} give out the same; payload names compared: {len(self.same_names)}"
         counts = [(word, sum(each.word == word for each in self.differences)) for word in WORDS]
         said = ", ".join(f"{count} {word}" for word, count in counts if count)
-        return f"{len(self.names)} payload names differ, {len(self.same_names)} do not: {said}"
+        return f"{len(self.names)} of {len(self.names) + len(self.same_names)} payload names differ: {said}"
 
     def lines(self) -> list[str]:
         """The difference as text, in the manner of a unified diff: what goes with a minus, what comes with a plus."""

@@ -190,8 +190,7 @@ def plan_modify(
         part = chosen.inside(row.iov)
         payload = row.payload if replacements is None else replacements[row.payload.name]
         rest = [(row.payload, piece, row.id) for piece in row.iov.difference(part)]
-        is_same = payload.revision == row.payload.revision
-        wanted.append((payload, edit.interval(row, part), row.id if is_same else None))
+        wanted.append((payload, edit.interval(row, part), row.id))
         wanted += rest
     return plan_for(name, base_revision, rows, wanted)
 

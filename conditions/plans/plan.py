@@ -81,8 +81,8 @@ def plan_for(tag: str, base_revision: int, rows: Sequence[IovEntry], wanted: Ite
         tag: the tag's name.
         base_revision: its content revision.
         rows: all that the plan may touch; what is not wanted of it goes.
-        wanted: payload, interval and, where it is a part of a row of the tag, that row's number: its first part
-            changes the row, so that the row keeps its number.
+        wanted: payload, interval and, where it is made of a row of the tag, that row's number: the first part with
+            the row's own payload changes the row, so that the row keeps its number.
     """
     there = {_place(row.payload, row.iov): row for row in rows}
     target: dict[_Place, Wanted] = {}
@@ -97,9 +97,9 @@ def plan_for(tag: str, base_revision: int, rows: Sequence[IovEntry], wanted: Ite
     for place, (payload, iov, origin) in target.items():
         if place in there:
             continue
-        row = None if origin is None else free.pop(origin, None)
-        if row is not None:
-            changes.append((row, iov))
+        row = None if origin is None else free.get(origin)
+        if row is not None and (row.payload.name, row.payload.revision) == place[:2]:
+            changes.append((free.pop(row.id), iov))
         else:
             creates.append((payload, iov))
     return make_plan(tag, base_revision, creates, changes, free.values())
