@@ -122,13 +122,14 @@ def snapshot() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.pass_obj
 def show(settings: Settings, file: Path) -> None:
-    """List the tags in a snapshot.
+    """List the tags in a snapshot, after reading all of it: one that is damaged is an error.
 
     What only a snapshot with details knows is '-'. One that was made for a range of runs says so under 'runs'.
     """
     from conditions.offline.snapshot import SnapshotSource
 
     with SnapshotSource(file) as source:
+        source.check()
         records: list[Record] = [
             {
                 "tag": tag.facts.name,

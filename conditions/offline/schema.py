@@ -7,6 +7,7 @@ other tables have no column for. A reader that does not know them does not see t
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from conditions.errors import BadSnapshot, StoreUnavailable
 APPLICATION_ID: Final = 0xB2CDB
 SCHEMA_VERSION: Final = 1
 SQLITE_MAGIC: Final = b"SQLite format 3\0"
+HEAD_BYTES: Final = 100
 
 MARKS: Final = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
 TABLES: Final = """
@@ -157,12 +159,21 @@ def _check_file(path: Path) -> None:
         if not path.is_file():
             raise StoreUnavailable(path, "it is no file" if path.exists() else "there is no such file")
         with path.open("rb") as stream:
-            head = stream.read(len(SQLITE_MAGIC))
-        if head != SQLITE_MAGIC:
+            head, size_bytes = stream.read(HEAD_BYTES), os.fstat(stream.fileno()).st_size
+        if not head.startswith(SQLITE_MAGIC):
             raise BadSnapshot(path, "it is no SQLite file")
+        if size_bytes < _told_size(head):
+            raise BadSnapshot(path, f"it is cut off: {size_bytes} bytes are left of {_told_size(head)}")
         for suffix in ("-journal", "-wal"):
             beside = path.with_name(path.name + suffix)
             if beside.is_file() and beside.stat().st_size > 0:
                 raise BadSnapshot(path, f"somebody is writing it or was interrupted: {beside.name} lies beside it")
     except OSError as error:
         raise StoreUnavailable(path, error.strerror or str(error)) from error
+
+
+def _told_size(head: bytes) -> int:
+    """The size that the head of a SQLite file speaks of; its own size at least, when that is all it says."""
+    page_bytes = int.from_bytes(head[16:18], "big")
+    n_pages = int.from_bytes(head[28:32], "big") if head[24:28] == head[92:96] else 0
+    return max(HEAD_BYTES, n_pages * (65_536 if page_bytes == 1 else page_bytes))

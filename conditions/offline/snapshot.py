@@ -129,12 +129,26 @@ class SnapshotSource:
 
     def tag_facts(self, stack: Sequence[str] | str) -> tuple[TagFacts, ...]:
         """State and content revision of each tag of a stack; revision 0 when the snapshot has no details."""
-        return tuple(self._tag(ref) for ref in parse_stack(stack))
+        with self._reading():
+            return tuple(self._tag(ref) for ref in parse_stack(stack))
 
     def tags(self) -> list[SnapshotTag]:
         """All tags of the file, in order of name."""
         with self._reading() as connection:
             return _read_tags(self._facts, connection, self.detailed)
+
+    def check(self) -> None:
+        """Read the whole file and every tag in it.
+
+        Raises:
+            BadSnapshot: something in it is damaged, or cannot be meant.
+        """
+        with self._reading() as connection:
+            for (fault,) in connection.execute("PRAGMA integrity_check(1)"):
+                if fault != "ok":
+                    raise BadSnapshot(self.path, str(fault))
+            for facts in self._facts.values():
+                index_of(self.path, connection, facts.name, facts.id)
 
     def payload_path(self, payload: Payload) -> Path:
         """A local file with the payload's bytes, verified, from the first folder that has it.
@@ -184,15 +198,15 @@ class SnapshotSource:
         self, stack: Sequence[str] | str, *, allow_open: bool, as_of: datetime | None
     ) -> list[tuple[str, TagIndex]]:
         """The entries of a stack that may be used, with their indexes."""
-        entries = list(zip(check_stack(stack), parse_stack(stack), strict=True))
         chosen = []
-        for entry, ref in entries:
-            facts = self._tag(ref)
-            check_usable(ref.name, facts.state, allow_open=allow_open)
-            if as_of is not None:
-                raise PastUnknown(ref.name, as_of, "a snapshot knows one moment only; ask the server")
-            chosen.append((entry, facts))
-        return [(entry, self._index(facts)) for entry, facts in chosen]
+        with self._reading() as connection:  # one file for all tags, also where it has to be opened again
+            for entry, ref in zip(check_stack(stack), parse_stack(stack), strict=True):
+                facts = self._tag(ref)
+                check_usable(ref.name, facts.state, allow_open=allow_open)
+                if as_of is not None:
+                    raise PastUnknown(ref.name, as_of, "a snapshot knows one moment only; ask the server")
+                chosen.append((entry, facts))
+            return [(entry, self._index(connection, facts)) for entry, facts in chosen]
 
     def _tag(self, ref: TagRef) -> TagFacts:
         facts = self._facts.get(ref.name)
@@ -203,15 +217,11 @@ class SnapshotSource:
             raise PastUnknown(ref.name, f"revision {ref.content_revision}", f"the snapshot {self.path} {has}")
         return facts
 
-    def _index(self, facts: TagFacts) -> TagIndex:
+    def _index(self, connection: sqlite3.Connection, facts: TagFacts) -> TagIndex:
         found = self._indexes.get(facts.name)
-        if found is not None:
-            return found
-        with self._reading() as connection:
-            found = self._indexes.get(facts.name)  # another thread may have done it
-            if found is None:
-                found = self._indexes[facts.name] = index_of(self.path, connection, facts.name, facts.id)
-            return found
+        if found is None:
+            found = self._indexes[facts.name] = index_of(self.path, connection, facts.name, facts.id)
+        return found
 
     def _resolved(
         self, indexes: Sequence[tuple[str, TagIndex]], key: int, names: Sequence[str] | None
