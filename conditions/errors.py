@@ -453,10 +453,13 @@ class FilesNotOurs(StoreError):
 
 
 class NoProvider(StoreError):
-    """All places where conditions could come from have failed; `reasons` has each place with its reason."""
+    """All places where conditions could come from have failed; `reasons` has each place with its reason.
 
-    def __init__(self, reasons: Iterable[tuple[str, str]]) -> None:
-        self.reasons = tuple(reasons)
+    `lacking` are the tags that those of them that work do not have.
+    """
+
+    def __init__(self, reasons: Iterable[tuple[str, str]], lacking: Iterable[str] = ()) -> None:
+        self.reasons, self.lacking = tuple(reasons), tuple(lacking)
         said = "; ".join(f"{name}: {reason}" for name, reason in self.reasons)
         super().__init__(f"no provider of conditions is left: {said}")
 

@@ -182,16 +182,16 @@ class Chain:
 
     def _nobody(self) -> ConditionsError:
         """Why nobody answers; those that only lack a tag of this stack may be asked for another one."""
-        error = NoProvider((passed.provider.name, passed.reason) for passed in self.passed_over)
-        lacking = [passed for passed in self.passed_over if passed.lacks_tag is not None]
+        lacking = {passed.provider: passed.lacks_tag for passed in self.passed_over if passed.lacks_tag is not None}
+        names = dict.fromkeys(error.name if isinstance(error, TagNotFound) else error.tag for error in lacking.values())
+        error = NoProvider(((passed.provider.name, passed.reason) for passed in self.passed_over), names)
         if not lacking:
             return error
         if not self.used:
-            self._left = [passed.provider for passed in lacking]
+            self._left = list(lacking)
             self.passed_over = [passed for passed in self.passed_over if passed.lacks_tag is None]
         # Where every provider works and none knows the tag, it is the tag that is wrong.
-        tag_error = lacking[0].lacks_tag
-        return error if tag_error is None or self.passed_over else tag_error
+        return error if self.passed_over else next(iter(lacking.values()))
 
     def _from_another(self, payload: Payload, failure: PayloadFileError) -> Path:
         """The file from any other provider; the present one goes on resolving."""

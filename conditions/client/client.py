@@ -89,8 +89,13 @@ class Client:
         self.stack = (stack,) if isinstance(stack, str) else tuple(stack)
         self.allow_open = allow_open
         self._record = JobRecord() if config.record or config.record_to is not None else None
-        self._said: set[str] = set()  # names of optional payloads whose absence was said, tags that changed
+        self._said: set[str] = set()  # names of optional payloads whose absence was said
         self._facts: dict[str, TagFacts] = {}
+
+    @property
+    def tags(self) -> Mapping[str, TagFacts]:
+        """State and content of each tag, by its entry in the stack, as the latest answer was made from it."""
+        return dict(self._facts)
 
     @property
     def record(self) -> JobRecord:
@@ -176,12 +181,12 @@ class Client:
     ) -> dict[Run, dict[str, Resolved]]:
         """The answers with testing payloads on top, kept in the record."""
         for entry, facts in zip(stack, tags, strict=False):
-            before = self._facts.setdefault(entry, facts)
-            if before.content_revision != facts.content_revision:
-                self._say_once(
-                    f"tag {entry}",
-                    f"tag {facts.name}, {facts.state}, has changed while it is used: content revision "
-                    f"{before.content_revision} before, {facts.content_revision} now",
+            before, self._facts[entry] = self._facts.get(entry, facts), facts
+            # Snapshots without details and Belle II's wire know no revision: theirs is 0.
+            if before.content_revision != facts.content_revision and before.content_revision and facts.content_revision:
+                log.warning(
+                    "tag %s, which is %s, has changed while it is used: content revision %d before, %d now",
+                    *(facts.name, facts.state, before.content_revision, facts.content_revision),
                 )
         for run, answer in found.items():
             for testing in reversed(self.config.testing):
