@@ -18,10 +18,11 @@ from conditions.payload import Payload
 from conditions.resolve import IovEntry
 from conditions.store.audit import Change, record
 from conditions.store.lookup import fork_of
+from conditions.store.numbers import numbers_of
 from conditions.store.queries import LockedTag, batches, find_iov, get_iov, lock_tag, payload_not_found
 from conditions.store.tables import IovRow, PayloadNameRow, PayloadRow, TagRow
 from conditions.store.tag_changes import subject_of, touch
-from conditions.tags import Fixed, TagState, check_add, check_close, check_edit
+from conditions.tags import Fixed, TagState, check_add, check_close, check_edit, check_modify
 
 AUDITED_AT_ONCE: Final = 1_000  # rows of content named in one row of the trail, so that it stays readable
 
@@ -81,24 +82,20 @@ def close_iov(change: Change, tag_name: str, iov_id: int, last: Last) -> IovEntr
     tag = lock_tag(change.connection, tag_name)
     entry = get_iov(change.connection, tag, iov_id)
     closed = check_close(tag.name, tag.state, entry.iov, last)
-    if closed == entry.iov:
-        return entry
-    values: dict[str, Any] = {
-        "final_key": closed.final_key,
-        "fork": fork_of(closed.first_key, closed.final_key),
-        "modified_at": change.at,
-        "modified_by": change.who,
-    }
-    try:
-        with change.connection.begin_nested():
-            change.connection.execute(update(IovRow).where(IovRow.id == iov_id).values(values))
-    except IntegrityError as error:
-        advice = f"{entry.payload} {closed} is there already; delete one of the two"
-        raise ChangeRefused(tag.name, tag.state.value, "close IoVs of", advice) from error
-    touch(change, tag, {}, content=True)
-    before, after = ({"id": iov_id, "iov": _said(entry.payload, iov)} for iov in (entry.iov, closed))
-    record(change, "close iov", subject_of(tag), before, after | {"content_revision": _revision(change, tag)})
-    return get_iov(change.connection, tag, iov_id)
+    return _change_interval(change, tag, entry, closed, "close")
+
+
+def modify_iov(change: Change, tag_name: str, iov_id: int, iov: IntervalOfValidity) -> IovEntry:
+    """Give a row another interval.
+
+    Raises:
+        ChangeRefused: the tag's state forbids it, or such a row is there already.
+        BadInterval: the tag is RUNNING, and the row would get longer.
+    """
+    tag = lock_tag(change.connection, tag_name)
+    entry = get_iov(change.connection, tag, iov_id)
+    check_modify(tag.name, tag.state, entry.iov, iov)
+    return _change_interval(change, tag, entry, iov, "modify")
 
 
 def delete_iov(change: Change, tag_name: str, iov_id: int) -> None:
@@ -117,20 +114,36 @@ def delete_iov(change: Change, tag_name: str, iov_id: int) -> None:
     record(change, "delete iov", subject_of(tag), before, {"content_revision": _revision(change, tag)})
 
 
+def _change_interval(change: Change, tag: LockedTag, entry: IovEntry, iov: IntervalOfValidity, verb: str) -> IovEntry:
+    """Write another interval into a row, if it is another one."""
+    if iov == entry.iov:
+        return entry
+    values: dict[str, Any] = {
+        "first_key": iov.first_key,
+        "final_key": iov.final_key,
+        "fork": fork_of(iov.first_key, iov.final_key),
+        "modified_at": change.at,
+        "modified_by": change.who,
+    }
+    try:
+        with change.connection.begin_nested():
+            change.connection.execute(update(IovRow).where(IovRow.id == entry.id).values(values))
+    except IntegrityError as error:
+        advice = f"{entry.payload} {iov} is there already; delete one of the two"
+        raise ChangeRefused(tag.name, tag.state.value, f"{verb} IoVs of", advice) from error
+    touch(change, tag, {}, content=True)
+    before, after = ({"id": entry.id, "iov": _said(entry.payload, each)} for each in (entry.iov, iov))
+    record(change, f"{verb} iov", subject_of(tag), before, after | {"content_revision": _revision(change, tag)})
+    return get_iov(change.connection, tag, entry.id)
+
+
 def _payload_numbers(change: Change, payloads: Iterable[Payload]) -> dict[tuple[str, int], int]:
     """The store's number of each payload, found by name and revision; the digest must agree."""
-    wanted = {(payload.name, payload.revision): payload for payload in payloads}
-    columns = select(PayloadNameRow.name, PayloadRow.revision, PayloadRow.id, PayloadRow.sha256)
-    joined = columns.join_from(PayloadRow, PayloadNameRow, PayloadNameRow.id == PayloadRow.name_id)
-    numbers: dict[tuple[str, int], int] = {}
-    for names in batches({name for name, _ in wanted}):
-        for name, revision, number, sha256 in change.connection.execute(joined.where(PayloadNameRow.name.in_(names))):
-            payload = wanted.get((name, revision))
-            if payload is not None and payload.sha256 == sha256:
-                numbers[name, revision] = number
-    for name, revision in wanted:
-        if (name, revision) not in numbers:
-            raise payload_not_found(change.connection, name, revision)
+    wanted = list(payloads)
+    numbers = numbers_of(change.connection, wanted)
+    for payload in wanted:
+        if (payload.name, payload.revision) not in numbers:
+            raise payload_not_found(change.connection, payload.name, payload.revision)
     return numbers
 
 

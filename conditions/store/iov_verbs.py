@@ -8,7 +8,7 @@ from datetime import datetime
 from conditions.iov import IntervalOfValidity, Last, Run
 from conditions.payload import Payload
 from conditions.resolve import Held, IovEntry, Resolved, parse_stack
-from conditions.store import iov_changes, queries
+from conditions.store import iov_changes, listing, queries
 from conditions.store.core import StoreCore
 from conditions.store.covering import resolve_held, resolve_runs
 
@@ -24,8 +24,9 @@ class IovVerbs(StoreCore):
 
     def add_iovs(self, tag: str, entries: Iterable[tuple[Payload, IntervalOfValidity]]) -> int:
         """Add many rows to a tag, or none when one is refused; returns how many were not there before."""
+        rows = list(entries)
         with self._change() as change:
-            return iov_changes.add_iovs(change, tag, list(entries))
+            return iov_changes.add_iovs(change, tag, rows)
 
     def list_iovs(
         self,
@@ -34,6 +35,10 @@ class IovVerbs(StoreCore):
         names: Iterable[str] | None = None,
         run: Run | None = None,
         within: IntervalOfValidity | None = None,
+        pattern: str | None = None,
+        regex: str | None = None,
+        after_id: int | None = None,
+        limit: int | None = None,
     ) -> list[IovEntry]:
         """Rows of a tag by payload name, first run and revision.
 
@@ -42,9 +47,19 @@ class IovVerbs(StoreCore):
             names: only these payload names.
             run: only rows that cover this run.
             within: only rows that share a run with this interval.
+            pattern: only payload names like this, with `*` and `?`.
+            regex: only payload names that this matches as a whole.
+            after_id: only what comes after the row of this number: the last of the page before, also if it has gone.
+            limit: at most so many.
         """
+        page = listing.Page(regex, limit)
         with self._reading() as connection:
-            return queries.list_iovs(connection, tag, names, run, within)
+            return listing.list_iovs(connection, tag, names, run, within, pattern=pattern, after_id=after_id, page=page)
+
+    def modify_iov(self, tag: str, iov_id: int, iov: IntervalOfValidity) -> IovEntry:
+        """Give a row another interval: any in an OPEN tag; in a RUNNING one an earlier end to what has none."""
+        with self._change() as change:
+            return iov_changes.modify_iov(change, tag, iov_id, iov)
 
     def close_iov(self, tag: str, iov_id: int, last: Last) -> IovEntry:
         """Give a row an earlier last run: any row of an OPEN tag, one without an end in a RUNNING tag."""

@@ -17,11 +17,11 @@ from conditions.payload import Payload
 from conditions.plans.plan import Plan
 from conditions.resolve import IovEntry
 from conditions.store.audit import Change, record
+from conditions.store.listing import list_iovs
 from conditions.store.lookup import fork_of
 from conditions.store.queries import (
     LockedTag,
     batches,
-    list_iovs,
     lock_tag,
     payload_from,
     payload_not_found,

@@ -19,7 +19,7 @@ from conditions.plans.operations import Close, plan_operations
 from conditions.plans.plan import Plan
 from conditions.plans.running import STRICT, RunningMode, check_update_states, plan_running
 from conditions.resolve import IovEntry
-from conditions.store import plan_changes, queries
+from conditions.store import listing, plan_changes, queries
 from conditions.store.audit import Change
 from conditions.store.core import StoreCore
 from conditions.store.queries import LockedTag
@@ -212,7 +212,7 @@ class PlanVerbs(StoreCore):
             within: only these runs.
         """
         with self._at_one_moment() as connection:
-            sides = [queries.list_iovs(connection, name, names=None, run=None, within=within) for name in (left, right)]
+            sides = [listing.list_iovs(connection, name, names=None, run=None, within=within) for name in (left, right)]
         chosen = IovFilter(glob=pattern)
         left_rows, right_rows = (chosen.choose(name, rows) for name, rows in zip((left, right), sides, strict=True))
         return diff_rows(left, left_rows, right, right_rows, within)
@@ -227,7 +227,7 @@ class PlanVerbs(StoreCore):
         """
         with self._at_one_moment() as connection:
             tag = queries.get_tag(connection, name)
-            rows = queries.list_iovs(connection, name, names=None, run=None, within=None)
+            rows = listing.list_iovs(connection, name, names=None, run=None, within=None)
         faults = self._faults(rows, on_progress) if verify else ()
         return TagCheck(
             name,

@@ -12,12 +12,12 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection, Row, Select, and_, func, select
 
 from conditions.errors import IovNotFound, PayloadNotFound, TagNotFound
-from conditions.iov import IntervalOfValidity, Run
+from conditions.iov import IntervalOfValidity
 from conditions.payload import Payload
 from conditions.resolve import IovEntry
 from conditions.store.engine import shown
-from conditions.store.tables import AuditRow, IovRow, PayloadNameRow, PayloadRow, StoreIdentityRow, TagRow
-from conditions.tags import AuditEntry, Tag, TagState, near_names
+from conditions.store.tables import IovRow, PayloadNameRow, PayloadRow, StoreIdentityRow, TagRow
+from conditions.tags import Tag, TagState, near_names
 
 T = TypeVar("T")
 MANY: Final = 5_000  # values in one IN list; SQLite takes 32,766 parameters, PostgreSQL 65,535
@@ -47,8 +47,8 @@ def store_id(connection: Connection) -> str:
 
 def find_tag(connection: Connection, name: str) -> Tag | None:
     """The tag of that name, None when there is none."""
-    row = connection.execute(_tags().where(TagRow.name == name)).one_or_none()
-    return None if row is None else _tag(row)
+    row = connection.execute(tags_query().where(TagRow.name == name)).one_or_none()
+    return None if row is None else tag_row(row)
 
 
 def get_tag(connection: Connection, name: str) -> Tag:
@@ -61,19 +61,6 @@ def get_tag(connection: Connection, name: str) -> Tag:
     if tag is None:
         raise tag_not_found(connection, name)
     return tag
-
-
-def list_tags(
-    connection: Connection, pattern: str | None, state: TagState | None, *, include_invalid: bool
-) -> list[Tag]:
-    """Tags in order of name; INVALID ones only when asked for, by flag or by state."""
-    statement = _tags().order_by(TagRow.name)
-    if state is not None:
-        statement = statement.where(TagRow.state == state.value)
-    elif not include_invalid:
-        statement = statement.where(TagRow.state != TagState.INVALID.value)
-    tags = [_tag(row) for row in connection.execute(statement)]
-    return [tag for tag in tags if matches(pattern, tag.name)]
 
 
 def lock_tag(connection: Connection, name: str) -> LockedTag:
@@ -95,29 +82,13 @@ def tag_not_found(connection: Connection, name: str) -> TagNotFound:
     return TagNotFound(name, near_names(str(name), connection.execute(visible).scalars()), shown(connection.engine.url))
 
 
-def tag_history(connection: Connection, name: str) -> list[AuditEntry]:
-    """What happened to a tag, also under its earlier names, in order."""
-    tag_id = _tag_id(connection, name)
-    statement = (
-        select(
-            AuditRow.id, AuditRow.at, AuditRow.who, AuditRow.action, AuditRow.subject, AuditRow.before, AuditRow.after
-        )
-        .where(AuditRow.subject_kind == "tag", AuditRow.subject_id == tag_id)
-        .order_by(AuditRow.id)
-    )
-    return [
-        AuditEntry(row.at, row.who, row.action, row.subject, row.before, row.after, row.id)
-        for row in connection.execute(statement)
-    ]
-
-
 def get_payload(connection: Connection, name: str, revision: int | None) -> Payload:
     """One revision of a payload, the latest when none is named.
 
     Raises:
         PayloadNotFound: with the names that are near, or the latest revision there is.
     """
-    statement = _payloads().where(PayloadNameRow.name == name)
+    statement = payloads_query().where(PayloadNameRow.name == name)
     if revision is None:
         statement = statement.order_by(PayloadRow.revision.desc()).limit(1)
     else:
@@ -125,14 +96,14 @@ def get_payload(connection: Connection, name: str, revision: int | None) -> Payl
     row = connection.execute(statement).one_or_none()
     if row is None:
         raise payload_not_found(connection, name, revision)
-    return _payload(row)
+    return payload_row(row)
 
 
 def find_payload_by_digest(connection: Connection, name_id: int, sha256: str) -> Payload | None:
     """The revision of a name that has these bytes, None when none has."""
-    statement = _payloads().where(PayloadRow.name_id == name_id, PayloadRow.sha256 == sha256)
+    statement = payloads_query().where(PayloadRow.name_id == name_id, PayloadRow.sha256 == sha256)
     row = connection.execute(statement).one_or_none()
-    return None if row is None else _payload(row)
+    return None if row is None else payload_row(row)
 
 
 def payload_not_found(connection: Connection, name: str, revision: int | None) -> PayloadNotFound:
@@ -145,65 +116,35 @@ def payload_not_found(connection: Connection, name: str, revision: int | None) -
     return PayloadNotFound(name, revision, near_names(str(name), names))
 
 
-def list_payloads(connection: Connection, pattern: str | None, tag: str | None) -> list[Payload]:
-    """Payloads in order of name and revision; only those of a tag when one is named."""
-    statement = _payloads().order_by(PayloadNameRow.name, PayloadRow.revision)
-    if tag is not None:
-        tag_id = _tag_id(connection, tag)
-        inside = select(IovRow.payload_id).where(IovRow.tag_id == tag_id)
-        statement = statement.where(PayloadRow.id.in_(inside))
-    payloads = (_payload(row) for row in connection.execute(statement))
-    return [payload for payload in payloads if matches(pattern, payload.name)]
-
-
-def list_iovs(
-    connection: Connection,
-    tag: str,
-    names: Iterable[str] | None,
-    run: Run | None,
-    within: IntervalOfValidity | None,
-) -> list[IovEntry]:
-    """Rows of a tag in order of payload name, first run, revision; filtered in the database."""
-    tag_id = _tag_id(connection, tag)
-    statement = (
-        _entries()
-        .where(IovRow.tag_id == tag_id)
-        .order_by(PayloadNameRow.name, IovRow.first_key, PayloadRow.revision, IovRow.id)
-    )
-    if run is not None:
-        statement = statement.where(IovRow.first_key <= run.key, IovRow.final_key >= run.key)
-    if within is not None:
-        statement = statement.where(IovRow.first_key <= within.final_key, IovRow.final_key >= within.first_key)
-    if names is not None:
-        statement = statement.where(PayloadNameRow.name.in_(name_list(names)))
-    payloads: dict[int, Payload] = {}
-    return [_entry(row, tag, payloads) for row in connection.execute(statement)]
-
-
 def get_iov(connection: Connection, tag: LockedTag, iov_id: int) -> IovEntry:
     """One row of a tag.
 
     Raises:
         IovNotFound: the tag has no such row.
     """
-    row = connection.execute(_entries().where(IovRow.tag_id == tag.id, IovRow.id == iov_id)).one_or_none()
+    row = connection.execute(entries_query().where(IovRow.tag_id == tag.id, IovRow.id == iov_id)).one_or_none()
     if row is None:
         raise IovNotFound(tag.name, iov_id)
-    return _entry(row, tag.name, {})
+    return entry_from(row, tag.name, {})
 
 
 def find_iov(connection: Connection, tag: LockedTag, payload_id: int, iov: IntervalOfValidity) -> IovEntry | None:
     """The row of a tag with this payload and this interval, None when there is none."""
     same = and_(IovRow.first_key == iov.first_key, IovRow.final_key == iov.final_key)
-    statement = _entries().where(IovRow.tag_id == tag.id, IovRow.payload_id == payload_id, same)
+    statement = entries_query().where(IovRow.tag_id == tag.id, IovRow.payload_id == payload_id, same)
     row = connection.execute(statement).one_or_none()
-    return None if row is None else _entry(row, tag.name, {})
+    return None if row is None else entry_from(row, tag.name, {})
+
+
+def published_digest(connection: Connection, number: int) -> str | None:
+    """The digest that a tag was published with, None when there is none."""
+    return connection.execute(select(TagRow.published_digest).where(TagRow.id == number)).scalar_one()
 
 
 def all_payloads(connection: Connection) -> Iterator[Payload]:
     """Every payload, in order of its number."""
-    for row in connection.execute(_payloads().order_by(PayloadRow.id)):
-        yield _payload(row)
+    for row in connection.execute(payloads_query().order_by(PayloadRow.id)):
+        yield payload_row(row)
 
 
 def matches(pattern: str | None, name: str) -> bool:
@@ -229,7 +170,7 @@ def payload_from(values: Sequence[Any], name: str) -> Payload:
     return Payload(name, revision, sha256, md5, size_bytes, details, created_at, created_by, number)
 
 
-def _tag_id(connection: Connection, name: str) -> int:
+def tag_id(connection: Connection, name: str) -> int:
     """The number of a tag; TagNotFound when there is none."""
     found = connection.execute(select(TagRow.id).where(TagRow.name == name)).scalar_one_or_none()
     if found is None:
@@ -237,7 +178,8 @@ def _tag_id(connection: Connection, name: str) -> int:
     return found
 
 
-def _tags() -> Select[*tuple[Any, ...]]:
+def tags_query() -> Select[*tuple[Any, ...]]:
+    """Tags with the number of their payloads."""
     count = (
         select(func.count(IovRow.payload_id.distinct()))
         .where(IovRow.tag_id == TagRow.id)
@@ -258,7 +200,8 @@ def _tags() -> Select[*tuple[Any, ...]]:
     )
 
 
-def _tag(row: Row[*tuple[Any, ...]]) -> Tag:
+def tag_row(row: Row[*tuple[Any, ...]]) -> Tag:
+    """A row of `tags_query`."""
     return Tag(
         name=row.name,
         state=TagState(row.state),
@@ -293,15 +236,18 @@ _IOV_COLUMNS: Final = (
 )
 
 
-def _payloads() -> Select[*tuple[Any, ...]]:
+def payloads_query() -> Select[*tuple[Any, ...]]:
+    """Payloads with their names."""
     return select(*_PAYLOAD_COLUMNS, PayloadNameRow.name).join(PayloadNameRow, PayloadNameRow.id == PayloadRow.name_id)
 
 
-def _payload(row: Row[*tuple[Any, ...]]) -> Payload:
+def payload_row(row: Row[*tuple[Any, ...]]) -> Payload:
+    """A row of `payloads_query`."""
     return payload_from(row[:8], row[8])
 
 
-def _entries() -> Select[*tuple[Any, ...]]:
+def entries_query() -> Select[*tuple[Any, ...]]:
+    """Rows of tags with their payloads."""
     return (
         select(*_PAYLOAD_COLUMNS, PayloadNameRow.name, *_IOV_COLUMNS)
         .join_from(IovRow, PayloadRow, PayloadRow.id == IovRow.payload_id)
@@ -309,10 +255,10 @@ def _entries() -> Select[*tuple[Any, ...]]:
     )
 
 
-def _entry(row: Row[*tuple[Any, ...]], tag: str, payloads: dict[int, Payload]) -> IovEntry:
-    """A row of `_entries`; payloads that were made before are used again."""
+def entry_from(row: Row[*tuple[Any, ...]], tag: str, payloads: dict[int, Payload]) -> IovEntry:
+    """A row of `entries_query`; payloads that were made before are used again."""
     payload = payloads.get(row[0])
     if payload is None:
-        payload = payloads[row[0]] = _payload(row)
+        payload = payloads[row[0]] = payload_row(row)
     iov = IntervalOfValidity.from_keys(row[10], row[11])
     return IovEntry(row[9], payload, iov, tag, row[12], row[13], row[14])

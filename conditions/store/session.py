@@ -15,12 +15,15 @@ from sqlalchemy.engine import URL
 from conditions.errors import BadInputError
 from conditions.payload import check_text
 from conditions.store import schema
+from conditions.store.batch_verbs import BatchVerbs
 from conditions.store.engine import database_url, make_engine, sqlite_path
+from conditions.store.history_verbs import HistoryVerbs
 from conditions.store.index_verbs import IndexVerbs
 from conditions.store.iov_verbs import IovVerbs
 from conditions.store.payload_verbs import PayloadVerbs
 from conditions.store.plan_verbs import PlanVerbs
 from conditions.store.tag_verbs import TagVerbs
+from conditions.store.wire_verbs import WireVerbs
 
 
 def open_store(
@@ -55,7 +58,7 @@ def open_store(
     return Store(where, engine, _files_folder(where, files), check_text("user", _user(user)), revision)
 
 
-class Store(TagVerbs, PayloadVerbs, IovVerbs, IndexVerbs, PlanVerbs):
+class Store(TagVerbs, PayloadVerbs, IovVerbs, IndexVerbs, PlanVerbs, WireVerbs, HistoryVerbs, BatchVerbs):
     """A conditions store; `open_store` makes one. `revision` is that of its schema."""
 
 

@@ -11,9 +11,10 @@ from sqlalchemy.exc import IntegrityError
 from conditions.errors import TagExists
 from conditions.payload import check_text
 from conditions.store.audit import Change, Subject, record
+from conditions.store.contents import content_digest
 from conditions.store.queries import LockedTag, get_tag, lock_tag
 from conditions.store.tables import IovRow, TagRow
-from conditions.tags import Tag, TagState, check_edit, check_tag_name, check_tag_type, check_transition
+from conditions.tags import Tag, TagState, check_edit, check_tag_name, check_tag_type, check_transition, steps_to
 
 
 def create_tag(change: Change, name: str, description: str, type_: str) -> Tag:
@@ -28,8 +29,10 @@ def create_tag(change: Change, name: str, description: str, type_: str) -> Tag:
     return get_tag(change.connection, name)
 
 
-def modify_tag(change: Change, name: str, new_name: str | None, description: str | None) -> Tag:
-    """Rename or describe an OPEN tag.
+def modify_tag(
+    change: Change, name: str, new_name: str | None, description: str | None, type_: str | None = None
+) -> Tag:
+    """Rename, describe or relabel an OPEN tag.
 
     Raises:
         ChangeRefused: the tag is not OPEN.
@@ -37,10 +40,11 @@ def modify_tag(change: Change, name: str, new_name: str | None, description: str
     """
     tag = lock_tag(change.connection, name)
     check_edit(tag.name, tag.state, "modify")
-    before = {"name": tag.name, "description": tag.description}
+    before = {"name": tag.name, "description": tag.description, "type": tag.type}
     after = {
         "name": tag.name if new_name is None else check_tag_name(new_name),
         "description": tag.description if description is None else check_text("description", description),
+        "type": tag.type if type_ is None else check_tag_type(type_),
     }
     if after != before:
         try:
@@ -96,9 +100,34 @@ def set_state(change: Change, name: str, state: TagState) -> Tag:
     """
     tag = lock_tag(change.connection, name)
     check_transition(tag.name, tag.state, state)
-    touch(change, tag, {"state": state.value})
-    record(change, "state", subject_of(tag), {"state": tag.state.value}, {"state": state.value})
+    before, after = {"state": tag.state.value}, {"state": state.value}
+    kept: dict[str, Any] = {}
+    if state is TagState.PUBLISHED:
+        kept["published_digest"] = after["digest"] = content_digest(change.connection, tag.id)
+    touch(change, tag, {"state": state.value, **kept})
+    record(change, "state", subject_of(tag), before, after)
     return get_tag(change.connection, name)
+
+
+def publish_tag(change: Change, name: str) -> Tag:
+    """Walk a tag to PUBLISHED, each step with its own line in the trail.
+
+    Raises:
+        TransitionRefused: it is PUBLISHED or INVALID already.
+    """
+    steps = steps_to(lock_tag(change.connection, name).state, TagState.PUBLISHED)
+    for step in steps or (TagState.PUBLISHED,):
+        tag = set_state(change, name, step)
+    return tag
+
+
+def ensure_tag(change: Change, name: str, description: str, type_: str) -> None:
+    """Make a tag unless there is one of that name, also when somebody else makes it at the same moment."""
+    try:
+        with change.connection.begin_nested():
+            create_tag(change, name, description, type_)
+    except TagExists:
+        return
 
 
 def touch(change: Change, tag: LockedTag, values: dict[str, Any], *, content: bool = False) -> None:

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from conditions.digest import tag_digest
 from conditions.errors import BadName, BadText, ChangeRefused, TagExists, TagNotFound, TransitionRefused, UnknownWord
 from conditions.iov import IntervalOfValidity
 from conditions.store.session import Store
@@ -135,7 +136,7 @@ def test_states_move_as_the_table_says_and_are_remembered(store: Store) -> None:
     with pytest.raises(UnknownWord, match="no state 'PUBLIC'"):
         store.set_state("mc16", "PUBLIC")
     moves = [(e.before, e.after) for e in store.tag_history("mc16") if e.action == "state"]
-    assert moves[-1] == ({"state": "VALIDATED"}, {"state": "PUBLISHED"})
+    assert moves[-1] == ({"state": "VALIDATED"}, {"state": "PUBLISHED", "digest": tag_digest([])})
     assert len(moves) == 5
 
 
