@@ -26,7 +26,7 @@ def filled(sqlite_url: str, files_dir: Path) -> Store:
     store = open_store(sqlite_url, files_dir, user="tester")
     tag_with(store, "mc16", "gat", "cnn")
     publish(store, "mc16")
-    tag_with(store, "online", "gain", iov="0,0,5,-1")
+    tag_with(store, "online", "gain")
     store.set_state("online", TagState.RUNNING)
     tag_with(store, "draft", "draft")
     return store
