@@ -39,6 +39,7 @@ class TagIndex:
     facts: TagFacts
     names: list[str]  # of payloads, in order; `name` of a payload counts in them
     people: list[str]
+    largest: dict[str, int]  # number of each kind that an answer may have to say
     bounds: NDArray[np.int64]  # (S + 1,) segment s holds the places bounds[s] to bounds[s + 1] - 1
     starts: NDArray[Any]  # (S + 1,) rows that begin in segment s: starts[s] to starts[s + 1] - 1
     rows: NDArray[np.void]  # (N,) id, payload, first and last segment, created, modified, by
@@ -51,7 +52,7 @@ class TagIndex:
     mark_rows: NDArray[Any]
 
     def __post_init__(self) -> None:
-        # Plain views: a number of them takes a third of the time of an array's, and rows are copied without their fields.
+        # Plain views: one number of them takes a third of the time, and rows are copied without a look at their fields.
         views = {f"_{name}": getattr(self, name).data for name in ("bounds", "starts", "marks", "mark_starts")}
         vars(self).update(views, _packed=self.rows.view(f"V{self.rows.itemsize}"))
 
@@ -114,6 +115,7 @@ def compile_index(rows: TagRows) -> TagIndex:
         facts=rows.facts,
         names=rows.names,
         people=rows.people,
+        largest=_largest(rows),
         bounds=bounds,
         starts=_narrow(starts),
         rows=_table(columns),
@@ -140,6 +142,15 @@ def _marks(
         marks.append(segment)
     mark_starts = np.cumsum([0, *map(len, lists)], dtype=np.int64)
     return np.array(marks), mark_starts, np.concatenate(lists)
+
+
+def _largest(rows: TagRows) -> dict[str, int]:
+    """The largest number of each kind; an open end is none."""
+    keys = np.concatenate([np.unique(rows.iovs[name]) for name in ("first_key", "final_key")])
+    columns = {name: rows.payloads[name] for name in ("id", "revision", "size")}
+    columns |= {"iov": rows.iovs["id"], "exp": keys >> RUN_BITS, "run": keys & _NO_RUN}
+    kept = {name: values[values != _NO_RUN] if name in ("exp", "run") else values for name, values in columns.items()}
+    return {name: int(values.max(initial=0)) for name, values in kept.items()}
 
 
 def _moments(*times: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:

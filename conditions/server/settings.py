@@ -36,6 +36,9 @@ class ServerSettings:
         body_idle_s: how long a request's body may pause.
         threads: blocking calls to the store at once, in every worker.
         spool: folder for uploads that are being received; None: the payload folder, or that for temporary files.
+        indexes: folder that the workers share compiled tags in, this server's alone; None: each worker makes its own.
+        index_bytes: of all compiled tags that a worker holds; those not asked for longest go first.
+        answer_bytes: of the answers that a worker keeps ready.
         redirect: send clients to the bucket for payload bytes rather than pass them through.
         access_log: write a line for every request.
         shutdown_s: how long requests that run may go on when the server is stopped.
@@ -57,6 +60,9 @@ class ServerSettings:
     body_idle_s: float = 30.0
     threads: int = 8
     spool: str | None = None
+    indexes: str | None = None
+    index_bytes: int = GIB
+    answer_bytes: int = 64 << 20
     redirect: bool = True
     access_log: bool = True
     shutdown_s: float = 10.0

@@ -33,6 +33,10 @@ class IndexVerbs(StoreCore):
         with self._snapshot() as connection:
             return read_rows(connection, tag_id)
 
+    def address(self) -> str:
+        """The database's URL with its password: for a process that we start, never for people."""
+        return self._url.render_as_string(hide_password=False)
+
     def watch_tags(self) -> TagWatch:
         """A connection of its own for the one cheap query; the caller closes it."""
         return TagWatch(self)
