@@ -7,7 +7,7 @@ with SQL, `RemoteStore` with requests; each call is one transaction in both.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ from conditions.diff import TagDiff
 from conditions.iov import IntervalOfValidity, Last, Run
 from conditions.payload import Payload
 from conditions.plans.check import TagCheck
+from conditions.plans.edit import IovEdit, IovFilter
 from conditions.plans.plan import Plan
 from conditions.plans.running import STRICT, RunningMode
 from conditions.resolve import Held, IovEntry, Resolved, TagFacts
@@ -209,26 +210,77 @@ class IovCatalogue(Protocol):
 
 
 class PlanCatalogue(Protocol):
-    """Changes of many rows that are planned first; `dry_run` gives the same plan and changes nothing."""
+    """Changes of many rows that are planned first; `dry_run` gives the same plan and changes nothing.
+
+    With `expected_revision`, the content revision of a plan that was looked at, another content is refused.
+    """
 
     def merge_tags(
-        self, target: str, sources: Sequence[str], *, within: IntervalOfValidity | None = None, dry_run: bool = False
+        self,
+        target: str,
+        sources: Sequence[str],
+        *,
+        within: IntervalOfValidity | None = None,
+        dry_run: bool = False,
+        expected_revision: int | None = None,
     ) -> Plan:
-        """Fill a tag with what a stack of tags gives out; later ones fill gaps only."""
+        """Fill an OPEN tag from several tags; where two have a payload name for a run, the first one counts."""
         ...
 
     def running_update(
-        self, running: str, staging: str, first_run: Run, *, mode: RunningMode = STRICT, dry_run: bool = False
+        self,
+        running: str,
+        staging: str,
+        first_run: Run,
+        *,
+        mode: RunningMode = STRICT,
+        dry_run: bool = False,
+        expected_revision: int | None = None,
     ) -> Plan:
-        """Let a RUNNING tag go on with what a VALIDATED one holds."""
+        """Let a RUNNING tag go on with what a VALIDATED staging tag holds."""
         ...
 
-    def diff_tags(self, left: str, right: str) -> TagDiff:
-        """For which runs two tags give out other bytes."""
+    def copy_iovs(
+        self,
+        source: str,
+        target: str,
+        chosen: IovFilter,
+        *,
+        to: IntervalOfValidity | None = None,
+        dry_run: bool = False,
+        expected_revision: int | None = None,
+    ) -> Plan:
+        """Add chosen rows of a tag to an OPEN one; rows that are there already stay."""
         ...
 
-    def check_tag(self, name: str) -> TagCheck:
-        """Gaps, overlaps, payloads whose bytes are not there."""
+    def modify_iovs(
+        self,
+        tag: str,
+        chosen: IovFilter,
+        edit: IovEdit,
+        *,
+        dry_run: bool = False,
+        expected_revision: int | None = None,
+    ) -> Plan:
+        """Give chosen rows of an OPEN tag other intervals, or another revision of their payload."""
+        ...
+
+    def delete_iovs(
+        self, tag: str, chosen: IovFilter, *, dry_run: bool = False, expected_revision: int | None = None
+    ) -> Plan:
+        """Take chosen rows, or the chosen part of each, out of an OPEN tag."""
+        ...
+
+    def diff_tags(
+        self, left: str, right: str, *, pattern: str | None = None, within: IntervalOfValidity | None = None
+    ) -> TagDiff:
+        """The runs for which two tags give out other bytes; empty exactly when their digests are equal."""
+        ...
+
+    def check_tag(
+        self, name: str, *, verify: bool = True, on_progress: Callable[[int, int], None] | None = None
+    ) -> TagCheck:
+        """Gaps and overlaps of a tag, and its payloads whose bytes are not what is said of them."""
         ...
 
 
