@@ -257,23 +257,17 @@ def _algorithm_of(public: object) -> str:
 
 def _reason(error: jwt.PyJWTError) -> str:
     """What is wrong with a token, in a sentence."""
-    match error:
-        case jwt.ExpiredSignatureError():
-            return "the token has expired"
-        case jwt.ImmatureSignatureError():
-            return "the token is not good yet"
-        case jwt.InvalidAlgorithmError():
-            return "the token is signed in a way that this server's key does not go with"
-        case jwt.InvalidSignatureError():
-            return "the token was not signed with this server's key"
-        case jwt.MissingRequiredClaimError():
-            return f"the token lacks the claim {error.claim}"
-        case jwt.InvalidAudienceError():
-            return "the token was made for another service (claim aud)"
-        case jwt.InvalidIssuerError():
-            return "the token was issued by somebody else (claim iss)"
-        case _:
-            return f"the token cannot be read ({error})"
+    if isinstance(error, jwt.MissingRequiredClaimError):
+        return f"the token lacks the claim {error.claim}"
+    return next((text for kind, text in _REASONS if isinstance(error, kind)), f"the token cannot be read ({error})")
 
 
+_REASONS: Final = (
+    (jwt.ExpiredSignatureError, "the token has expired"),
+    (jwt.ImmatureSignatureError, "the token is not good yet"),
+    (jwt.InvalidAlgorithmError, "the token is signed in a way that does not go with this server's key"),
+    (jwt.InvalidSignatureError, "the token was not signed with this server's key"),
+    (jwt.InvalidAudienceError, "the token was made for another service (claim aud)"),
+    (jwt.InvalidIssuerError, "the token was issued by somebody else (claim iss)"),
+)
 _USER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+\-]*")

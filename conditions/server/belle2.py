@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
+import orjson
+
 from conditions.iov import OPEN, EndOfExp, IntervalOfValidity
 from conditions.payload import Payload
 from conditions.resolve import IovEntry, Resolved
@@ -93,18 +95,33 @@ def covering_json(entries: Iterable[IovEntry], base_url: str) -> list[Json]:
     return [{"payload": payload_json(entry.payload, base_url), "payloadIov": iov_json(entry)} for entry in entries]
 
 
-def content_json(entries: Iterable[IovEntry], base_url: str) -> Iterator[Json]:
-    """The content of a tag, payload by payload; the rows of one payload stand together."""
+def content_chunks(pages: Iterable[Iterable[IovEntry]], base_url: str) -> Iterator[bytes]:
+    """The JSON of a tag's content, a piece for each page; the rows of one payload stand together, maybe over pages."""
     payload: Payload | None = None
-    iovs: list[Json] = []
-    for entry in entries:
-        if payload is not None and entry.payload.id != payload.id:
-            yield {"payloadId": payload_json(payload, base_url), "payloadIovs": iovs}
-            iovs = []
-        payload = entry.payload
-        iovs.append(iov_json(entry))
-    if payload is not None:
-        yield {"payloadId": payload_json(payload, base_url), "payloadIovs": iovs}
+    said = [b"["]
+    for page in pages:
+        for entry in page:
+            if payload is not None and entry.payload.id == payload.id:
+                said.append(b",")
+            else:
+                said.append(b'{"payloadId":' if payload is None else b']},{"payloadId":')
+                payload = entry.payload
+                said += [orjson.dumps(payload_json(payload, base_url)), b',"payloadIovs":[']
+            said.append(orjson.dumps(iov_json(entry)))
+        yield b"".join(said)
+        said = []
+    yield b"".join(said) + (b"]" if payload is None else b"]}]")
+
+
+def payload_chunks(pages: Iterable[Iterable[Payload]], base_url: str) -> Iterator[bytes]:
+    """The JSON of a list of payloads, a piece for each page."""
+    said = b"["
+    for page in pages:
+        rows = [orjson.dumps(payload_json(payload, base_url)) for payload in page]
+        if rows:
+            yield said + b",".join(rows)
+            said = b","
+    yield b"[]" if said == b"[" else b"]"
 
 
 def hsf_json(resolved: Resolved) -> Json:

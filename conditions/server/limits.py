@@ -29,6 +29,7 @@ class Limits:
         self.app, self.settings = app, settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on a request that may be."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

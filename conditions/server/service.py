@@ -14,12 +14,14 @@ from starlette.types import Scope
 from conditions.errors import ReadOnly, StoreBusy, TokenRefused
 from conditions.rights import ANONYMOUS, Caller
 from conditions.server.auth import TokenCheck
+from conditions.server.sending import PayloadBytes
 from conditions.server.settings import ServerSettings
 from conditions.store.session import Store
 
 P = ParamSpec("P")
 T = TypeVar("T")
 WAITING_PER_THREAD: Final = 64  # calls that may wait for a thread; more would only wait longer than clients do
+STREAMS: Final = 4  # long lists that are being sent at once; each holds a connection to the database
 _HOST: Final = re.compile(rb"[A-Za-z0-9.\-_]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
 
@@ -29,6 +31,8 @@ class Service:
     def __init__(self, settings: ServerSettings, store: Store, tokens: TokenCheck | None) -> None:
         self.settings, self.store, self.tokens = settings, store, tokens
         self.threads = ThreadPoolExecutor(settings.threads, "store")
+        self.bytes = PayloadBytes(store, self, redirect=settings.redirect)
+        self.streams = asyncio.Semaphore(STREAMS)
         self._public = None if settings.public_url is None else settings.public_url.rstrip("/") + "/"
         self._busy = 0
 
@@ -47,6 +51,15 @@ class Service:
             return await asyncio.shield(call)
         finally:
             self._busy -= 1
+
+    async def finish(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `run`, and wait for the call's end even when this request is given up: it reads from the request."""
+        call = asyncio.ensure_future(self.run(function, *args, **kwargs))
+        try:
+            return await asyncio.shield(call)
+        except asyncio.CancelledError:
+            await asyncio.wait([call])
+            raise
 
     def caller(self, scope: Scope) -> Caller:
         """Who asks; `ANONYMOUS` without a token. The name is left in the scope, for the log.

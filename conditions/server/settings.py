@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
@@ -13,6 +14,8 @@ PREFIX: Final = "CONDITIONS_SERVER_"
 # Options that the store has names for already.
 _SHARED: Final = {"store": "CONDITIONS_URL", "files": "CONDITIONS_FILES"}
 GIB: Final = 1 << 30
+_SIZE: Final = re.compile(r"([0-9]{1,15})([kKmMgG]?)")
+_UNITS: Final = {"": 0, "K": 10, "M": 20, "G": 30}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +108,25 @@ def variable(name: str) -> str:
     return _SHARED.get(name, PREFIX + name.upper())
 
 
+def parse_size(text: str) -> int:
+    """A size from 2000000, 500K, 20M or 2G.
+
+    Raises:
+        BadInputError: it is none.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise BadInputError(f"{text!r} is no size: write 2000000, 500K, 20M or 2G")
+    return int(found[1]) << _UNITS[found[2].upper()]
+
+
 def _read(name: str, text: str, default: object) -> object:
     """A value of the default's kind; without a default it is a text."""
     try:
         if isinstance(default, bool):
             return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
+        if name.endswith("_BYTES"):
+            return parse_size(text)
         if isinstance(default, int | float):
             return type(default)(text)
     except (ValueError, KeyError) as error:

@@ -1,0 +1,96 @@
+"""The application: which layers a request passes, and which routes there are.
+
+observe (log, metrics) -> front (ready answers) -> limits (size, time, writing) -> routes
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Mount
+from starlette.types import ASGIApp
+
+from conditions.server import problems
+from conditions.server.auth import token_check
+from conditions.server.limits import Limits
+from conditions.server.routes import belle2_iovs, belle2_payloads, belle2_tags, files, hsf
+from conditions.server.service import STREAMS, Service
+from conditions.server.settings import ServerSettings
+from conditions.store.session import Store, open_store
+
+_FRONT: Final = ("conditions.server.front", "Front")
+_OBSERVED: Final = ("conditions.server.observe", "Observed")
+_PAGES: Final = ("conditions.server.observe", "routes")
+_V1: Final = ("conditions.server.routes.v1", "make_v1")
+_PARTS: Final = (_FRONT, _OBSERVED, _PAGES, _V1)
+
+
+def make_app(settings: ServerSettings | None = None, store: Store | None = None) -> ASGIApp:
+    """The whole server as one ASGI application.
+
+    Args:
+        settings: how it runs; None reads the environment.
+        store: a store that is open already, as a worker process gets it.
+
+    Raises:
+        SchemaMismatch: the database is not up to date.
+        BadInputError: a setting or the token key cannot be used.
+    """
+    settings = settings or ServerSettings.from_environment()
+    tokens = token_check(settings)
+    service = Service(settings, store or open_service_store(settings), tokens)
+    app: ASGIApp = _routes(service)
+    app = Limits(app, settings)
+    front = _part(*_FRONT)
+    if front is not None:
+        app = front(app, service)
+    observed = _part(*_OBSERVED)
+    return app if observed is None else observed(app, service)
+
+
+def open_service_store(settings: ServerSettings) -> Store:
+    """The store that these settings name."""
+    return open_store(settings.store, settings.files, pool_size=settings.threads + STREAMS)
+
+
+def load_parts() -> None:
+    """Import everything, so that forked workers need not."""
+    for module, name in _PARTS:
+        _part(module, name)
+
+
+def _routes(service: Service) -> Starlette:
+    """The application behind all layers."""
+    belle2: list[BaseRoute] = [*belle2_tags.routes(service), *belle2_payloads.routes(service)]
+    belle2 += belle2_iovs.routes(service)
+    routes: list[BaseRoute] = [Mount("/v2", routes=[*belle2, *hsf.routes(service)])]
+    make_v1 = _part(*_V1)
+    if make_v1 is not None:
+        routes.append(Mount("/v1", app=make_v1(service)))
+    more = _part(*_PAGES)
+    routes += [] if more is None else more(service)
+    routes += [*hsf.routes(service), *files.routes(service)]
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        service.close()
+
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.router.redirect_slashes = False  # a redirect would lose the body of a POST, and is no JSON
+    problems.install(app)
+    return app
+
+
+def _part(module: str, name: str) -> Any:
+    """A part of the server, None where it is not installed."""
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        return None
