@@ -144,7 +144,7 @@ def _row(change: Change, name_id: int, revision: int, stored: StoredFile, metada
         "sha256": stored.sha256,
         "md5": stored.md5,
         "size_bytes": stored.size_bytes,
-        "details": metadata,
+        "metadata": metadata,
         "created_at": change.at,
         "created_by": change.who,
     }
@@ -170,7 +170,7 @@ def _insert(change: Change, new: dict[tuple[str, str], dict[str, Any]]) -> dict[
         number = ids[row["name_id"], row["revision"]]
         facts = {key: row[key] for key in ("revision", "sha256", "md5", "size_bytes")}
         made[name, sha256] = Payload(
-            name, metadata=row["details"], created_at=change.at, created_by=change.who, id=number, **facts
+            name, metadata=row["metadata"], created_at=change.at, created_by=change.who, id=number, **facts
         )
         trail.append(
             {
@@ -181,7 +181,7 @@ def _insert(change: Change, new: dict[tuple[str, str], dict[str, Any]]) -> dict[
                 "subject_id": number,
                 "subject": name,
                 "before": None,
-                "after": facts | {"metadata": row["details"]},
+                "after": facts | {"metadata": row["metadata"]},
             }
         )
     connection.execute(insert(AuditRow), trail)
