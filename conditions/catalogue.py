@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Protocol, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self, TypeAlias
 
 from conditions.batch import Batch, BatchResult
 from conditions.diff import TagDiff
@@ -22,7 +22,9 @@ from conditions.plans.edit import IovEdit, IovFilter
 from conditions.plans.plan import Plan
 from conditions.plans.running import STRICT, RunningMode
 from conditions.resolve import Held, IovEntry, Resolved, TagFacts
-from conditions.tags import AuditEntry, Tag, TagState
+from conditions.tags import AuditEntry, Tag, TagState, TagVerification
+
+Progress: TypeAlias = Callable[[int, int], None]  # called with how many are done and how many there are
 
 
 class TagCatalogue(Protocol):
@@ -44,12 +46,13 @@ class TagCatalogue(Protocol):
         self,
         *,
         pattern: str | None = None,
+        regex: str | None = None,
         state: TagState | str | None = None,
         include_invalid: bool = False,
         after: str | None = None,
         limit: int | None = None,
     ) -> list[Tag]:
-        """Tags in order of name, at most `limit` of those that come after a name."""
+        """Tags in order of name, chosen by glob, expression and state, at most `limit` of those after a name."""
         ...
 
     def modify_tag(
@@ -83,6 +86,10 @@ class TagCatalogue(Protocol):
         """The digest of a tag's effective content, also that of an earlier content revision."""
         ...
 
+    def verify_tag(self, name: str) -> TagVerification:
+        """Read all of a tag again: its rows for the digest, and the bytes of every payload in it."""
+        ...
+
     def audit(
         self,
         *,
@@ -102,7 +109,12 @@ class PayloadCatalogue(Protocol):
     """Payloads and their files."""
 
     def upload(
-        self, name: str, source: str | os.PathLike[str] | BinaryIO, *, metadata: Mapping[str, Any] | None = None
+        self,
+        name: str,
+        source: str | os.PathLike[str] | BinaryIO,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        md5: str | None = None,
     ) -> Payload:
         """Keep a file's or a stream's bytes as the next revision of a payload; the same bytes again keep theirs."""
         ...
@@ -111,11 +123,17 @@ class PayloadCatalogue(Protocol):
         """One revision of a payload, by default the latest."""
         ...
 
+    def latest_payloads(self, names: Iterable[str]) -> dict[str, Payload]:
+        """The latest revision of each of these names, without those that have none."""
+        ...
+
     def list_payloads(
         self,
         *,
         pattern: str | None = None,
+        regex: str | None = None,
         tag: str | None = None,
+        run: Run | None = None,
         after: tuple[str, int] | None = None,
         limit: int | None = None,
     ) -> list[Payload]:
@@ -153,8 +171,12 @@ class IovCatalogue(Protocol):
         names: Iterable[str] | None = None,
         run: Run | None = None,
         within: IntervalOfValidity | None = None,
+        pattern: str | None = None,
+        regex: str | None = None,
+        after_id: int | None = None,
+        limit: int | None = None,
     ) -> list[IovEntry]:
-        """Rows of a tag by payload name, first run and revision."""
+        """Rows of a tag by payload name, first run and revision, at most `limit` of those after a row."""
         ...
 
     def modify_iov(self, tag: str, iov_id: int, iov: IntervalOfValidity) -> IovEntry:
@@ -176,6 +198,7 @@ class IovCatalogue(Protocol):
         names: Iterable[str] | None = None,
         *,
         allow_open: bool = False,
+        as_of: datetime | None = None,
     ) -> dict[str, Resolved]:
         """The winners for a run by payload name."""
         ...
@@ -250,7 +273,7 @@ class PlanCatalogue(Protocol):
         dry_run: bool = False,
         expected_revision: int | None = None,
     ) -> Plan:
-        """Add chosen rows of a tag to an OPEN one; rows that are there already stay."""
+        """Add chosen rows of one tag to another one; rows that are there already stay."""
         ...
 
     def modify_iovs(
@@ -274,12 +297,10 @@ class PlanCatalogue(Protocol):
     def diff_tags(
         self, left: str, right: str, *, pattern: str | None = None, within: IntervalOfValidity | None = None
     ) -> TagDiff:
-        """The runs for which two tags give out other bytes; empty exactly when their digests are equal."""
+        """The runs for which two tags give out other bytes."""
         ...
 
-    def check_tag(
-        self, name: str, *, verify: bool = True, on_progress: Callable[[int, int], None] | None = None
-    ) -> TagCheck:
+    def check_tag(self, name: str, *, verify: bool = True, on_progress: Progress | None = None) -> TagCheck:
         """Gaps and overlaps of a tag, and its payloads whose bytes are not what is said of them."""
         ...
 
@@ -305,3 +326,14 @@ class Catalogue(TagCatalogue, PayloadCatalogue, IovCatalogue, PlanCatalogue, Pro
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+if TYPE_CHECKING:  # the type checker proves that both are one
+    from conditions.client.remote import RemoteStore
+    from conditions.store.session import Store
+
+    def _store_is_one(store: Store) -> Catalogue:
+        return store
+
+    def _remote_store_is_one(store: RemoteStore) -> Catalogue:
+        return store

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from conditions.diff import Difference, TagDiff
-from conditions.iov import IntervalOfValidity
+from conditions.iov import OPEN, EndOfExp, IntervalOfValidity, Run
 from conditions.payload import Payload
 from conditions.plans.check import Gap, Overlap, PayloadFault, TagCheck
+from conditions.plans.edit import IovEdit, IovFilter
 from conditions.plans.plan import Plan
 from conditions.wire import Json, iov_from, iov_json, payload_from, payload_json
 
@@ -111,6 +112,35 @@ def check_from(json: Mapping[str, Any]) -> TagCheck:
         ),
         tuple(PayloadFault(each["name"], each["revision"], each["reason"]) for each in json["faults"]),
     )
+
+
+def filter_json(rows: IovFilter) -> Json:
+    """Which rows are meant."""
+    return {
+        "name": rows.glob,
+        "regex": rows.regex,
+        "within": None if rows.within is None else str(rows.within),
+        "contained": rows.contained,
+        "cut": rows.cut,
+        "revision": rows.revision,
+        "ids": None if rows.ids is None else sorted(rows.ids),
+    }
+
+
+def edit_json(edit: IovEdit) -> Json:
+    """What rows become; the open end, which no text of a last run can say, is a field of its own."""
+    last = None if edit.last is None or edit.last is OPEN else _last_text(edit.last)
+    return {
+        "iov": None if edit.iov is None else str(edit.iov),
+        "first": None if edit.first is None else str(edit.first),
+        "last": last,
+        "open_end": edit.last is OPEN,
+        "revision": edit.revision,
+    }
+
+
+def _last_text(last: Run | EndOfExp) -> str:
+    return f"{last.exp},-1" if isinstance(last, EndOfExp) else f"{last.exp},{last.run}"
 
 
 def _said(payload: Payload) -> Json:
