@@ -15,10 +15,15 @@ from conditions.errors import BadInputError, ConditionsError, NotFoundError
 
 NOUNS = {
     "db": "conditions.cli.db:db",
+    "download": "conditions.cli.snapshot:download",
     "iov": "conditions.cli.iov:iov",
     "payload": "conditions.cli.payload:payload",
     "resolve": "conditions.cli.resolve:resolve",
+    "snapshot": "conditions.cli.snapshot:snapshot",
+    "serve": "conditions.cli.serve:serve",
     "tag": "conditions.cli.tag:tag",
+    "token": "conditions.cli.token:token",
+    "upload": "conditions.cli.upload:upload",
 }
 REFUSED, WRONG_USAGE, NOT_FOUND = 1, 2, 3
 

@@ -59,8 +59,8 @@ def _wishes(command: Callable[..., Any]) -> Callable[..., Any]:
     ]
 
     @wraps(command)
-    def wishing(settings: Settings, tags: tuple[str, ...], **given: Any) -> Any:
-        return command(settings, tags, Wishes(**given))
+    def wishing(*args: Any, tags: tuple[str, ...], **given: Any) -> Any:
+        return command(*args, tags=tags, wishes=Wishes(**given))
 
     for option in reversed(options):
         wishing = option(wishing)

@@ -29,11 +29,14 @@ STORY = (
     "payload dump",
     "payload verify",
     "tag create",
+    "upload",
     "tag modify",
     "tag list",
     "iov add",
     "iov list",
     "tag show",
+    "download",
+    "snapshot show",
     "tag clone",
     "resolve",
     "iov close",
@@ -81,7 +84,8 @@ def test_help_says_what_it_does_and_ends_with_an_example(path: tuple[str, ...]) 
 
 
 def test_the_story_holds_every_command() -> None:
-    verbs = {" ".join(path) for path in COMMANDS if path not in {(), ("db",), ("iov",), ("payload",), ("tag",)}}
+    groups = {(), ("db",), ("iov",), ("payload",), ("snapshot",), ("tag",)}
+    verbs = {" ".join(path) for path in COMMANDS if path not in groups}
     assert verbs == set(STORY)
     assert len(STORY) == len(verbs)
 
@@ -90,6 +94,8 @@ def test_every_example_runs_in_the_order_of_the_story(
     done: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "database.txt").write_text("dbstore/demo_gain.txt 1 0,0,-1,-1\n")
+    (tmp_path / "dbstore_demo_gain.txt_rev_1.root").write_text("1.5\n")
     groups = [path for path in COMMANDS if " ".join(path) not in STORY]
     for path in [tuple(words.split()) for words in STORY] + groups:
         echoed, _, command = example_of(path).strip().rpartition(" | ")

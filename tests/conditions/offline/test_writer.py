@@ -309,7 +309,7 @@ names_and_revisions = st.tuples(st.sampled_from(["gain", "gat"]), st.integers(1,
 tag_rows = st.lists(st.tuples(names_and_revisions, intervals), max_size=12, unique=True)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(first=tag_rows, second=tag_rows)
 def test_any_two_tags_resolve_as_they_did(
     tmp_path_factory: pytest.TempPathFactory,
@@ -345,7 +345,7 @@ def test_a_store_and_its_snapshot_answer_the_same_for_every_run(embedded: Store,
     draw = random.Random(5)  # noqa: S311 - a test that is the same every time
     for tag in ("a", "b"):
         embedded.create_tag(tag)
-        for _ in range(60):
+        for _ in range(30):
             name = draw.choice(["gain", "gat", "cnn"])
             kept = upload_text(embedded, name, f"{name} {draw.randrange(6)}")
             first = draw.randrange(4), draw.randrange(5)
