@@ -91,7 +91,8 @@ class Form:
     def __init__(self, index: TagIndex, say: Say, *, fill: bytes = SPACE, open_end: bytes = b"-1") -> None:
         self._index, self._fill, self._open_end = index, fill, open_end
         self._say, self._style = say, _style_of(say)
-        examples = [_split(orjson.dumps(say(_example(index.facts.name, name)))) for name in index.names]
+        self._names = index.names or [""]  # an empty tag has a form too
+        examples = [_split(orjson.dumps(say(_example(index.facts.name, name)))) for name in self._names]
         self._n_pieces = max(cells.pieces_for(max(index.largest.values())), -(-len(open_end) // cells.DIGITS))
         self._cells = self._layout(examples)
         self._payloads = index.payloads.view(f"V{index.payloads.itemsize}")
@@ -233,7 +234,7 @@ class Form:
         for each in laid:
             if isinstance(each, Cell):
                 fields[each.field] = (f"V{each.width}", width)
-                parts.append([self._fill * each.width] * len(self._index.names))
+                parts.append([self._fill * each.width] * len(self._names))
                 width += each.width
             else:
                 widest = max(map(len, each))
