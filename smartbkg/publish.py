@@ -1,4 +1,7 @@
-"""Trained files → payloads, interval of validity, tag: all of it or nothing, in one transaction of the store.
+"""Trained files → payloads, interval of validity, tag: all of it or nothing, in one transaction of a store or server.
+
+What the tag holds is read first; the changes are sent with the content revision that was read, and all is done again
+when somebody else was faster.
 
 Two payloads are published for two kinds of readers: the checkpoint `GATGAPgen.pth`, which existing programs open,
 and its export `GATGAPgen.onnx` for workers without torch. The export must say that it was made of this checkpoint.
@@ -9,15 +12,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 from conditions import IntervalOfValidity, Payload, Tag, TagState
-from conditions.errors import ChangeRefused, TagExists
+from conditions.batch import Batch, NewIov, NewPayload
+from conditions.catalogue import Catalogue
+from conditions.errors import ChangeRefused, PayloadNotFound, TagChanged
 from conditions.resolve import IovEntry
-from conditions.store import Store
 from smartbkg import __version__
 from smartbkg.errors import ModelMismatch, NotAModel
 from smartbkg.manifest import Manifest
@@ -25,8 +31,7 @@ from smartbkg.scorer import OnnxScorer
 
 CHECKPOINT, EXPORT, METRICS = "GATGAPgen.pth", "GATGAPgen.onnx", "metrics.json"
 DEFAULT_TAG = "SmartBKG_GATGAP"
-# How an OPEN tag comes to be published; every step is an entry of its history.
-LADDER: Final = (TagState.OPEN, TagState.TESTING, TagState.VALIDATED, TagState.PUBLISHED)
+ATTEMPTS: Final = 20  # when others change the tag at the same moment; each time one of them has succeeded
 
 
 @dataclass(frozen=True)
@@ -76,39 +81,63 @@ class TrainedFiles:
 
     @cached_property
     def sha256_of(self) -> dict[str, str]:
-        """Digest of each file by the payload's name."""
-        return {CHECKPOINT: _sha256(self.checkpoint), EXPORT: _sha256(self.export)}
+        """sha256 of each file by the payload's name."""
+        return {name: _digest(path, "sha256") for name, path in self.paths.items()}
+
+    @cached_property
+    def md5_of(self) -> dict[str, str]:
+        """md5 of each file by the payload's name."""
+        return {name: _digest(path, "md5") for name, path in self.paths.items()}
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """Each file by the payload's name, the checkpoint first."""
+        return {CHECKPOINT: self.checkpoint, EXPORT: self.export}
 
 
-def publish_gatgap(directory: Path | str, store: Store, config: PublishConfig = PublishConfig()) -> Publication:
+def publish_gatgap(directory: Path | str, catalogue: Catalogue, config: PublishConfig = PublishConfig()) -> Publication:
     """Publish what `smartbkg train gatgap` wrote. Doing it again with the same files changes nothing.
 
     Args:
         directory: with GATGAPgen.pth, GATGAPgen.onnx and metrics.json.
-        store: where to.
+        catalogue: where to: a store, or a server.
         config: tag, interval, state.
 
     Raises:
         FileNotFoundError, NotAModel, ManifestMissing: a file is missing or damaged.
         ModelMismatch: the files are not of one training, or one of them alone would be used.
         ChangeRefused: the tag's state forbids it; says what to do instead.
+        TagChanged: others change the tag all the time.
     """
     files = read_trained(Path(directory))
-    with store.transaction():
-        tag = _find_or_create_tag(store, config)
-        entries = store.list_iovs(tag.name, names=[CHECKPOINT, EXPORT])
-        there = [entry for entry in entries if _is_same(entry, files.sha256_of, config.iov)]
-        if len(there) < 2:
-            _check_state(tag)
-        metadata = _metadata(files, config, entries)
-        payloads = (
-            store.upload(CHECKPOINT, files.checkpoint, metadata=metadata),
-            store.upload(EXPORT, files.export, metadata=metadata),
-        )
-        hidden_by = _hidden_by(payloads, _winners(entries, config.iov), tag)
-        n_added = store.add_iovs(tag.name, [(p, config.iov) for p in payloads]) if len(there) < 2 else 0
-        _move(store, tag, config.state)
-        return Publication(payloads, store.get_tag(tag.name), n_added, hidden_by)
+    for _ in range(ATTEMPTS - 1):
+        with suppress(TagChanged):
+            return _publish(files, catalogue, config)
+    return _publish(files, catalogue, config)
+
+
+def _publish(files: TrainedFiles, catalogue: Catalogue, config: PublishConfig) -> Publication:
+    """Read, decide, submit; TagChanged when the tag is not what was read any more."""
+    tag = catalogue.find_tag(config.tag)
+    entries = [] if tag is None else catalogue.list_iovs(config.tag, names=[CHECKPOINT, EXPORT])
+    is_there = sum(_is_same(entry, files, config.iov) for entry in entries) >= 2
+    if tag is not None and not is_there:
+        _check_state(tag)
+    metadata = _metadata(files, config, entries)
+    _hidden_by(_expected(files, catalogue), _winners(entries, config.iov), config.tag)
+    batch = Batch(
+        tag=config.tag,
+        payloads=tuple(NewPayload(name, path, metadata, files.md5_of[name]) for name, path in files.paths.items()),
+        iovs=() if is_there else tuple(NewIov(name, config.iov) for name in files.paths),
+        create=True,
+        description=config.description,
+        state=config.state,
+        expected_revision=0 if tag is None else tag.content_revision,
+    )
+    done = catalogue.submit(batch)
+    checkpoint, export = done.payloads
+    hidden_by = _hidden_by((checkpoint, export), _winners(entries, config.iov), config.tag)
+    return Publication((checkpoint, export), done.tag or catalogue.get_tag(config.tag), done.n_added, hidden_by)
 
 
 def read_trained(directory: Path) -> TrainedFiles:
@@ -122,7 +151,7 @@ def read_trained(directory: Path) -> TrainedFiles:
         if not path.is_file():
             raise FileNotFoundError(f"no file {path}: a finished training leaves {CHECKPOINT}, {EXPORT} and {METRICS}")
     manifest = OnnxScorer(export).manifest
-    digest = _sha256(checkpoint)
+    digest = _digest(checkpoint, "sha256")
     if manifest.checkpoint_sha256 != digest:
         made_of = (manifest.checkpoint_sha256 or "unknown")[:12]
         raise ModelMismatch(
@@ -139,14 +168,23 @@ def read_trained(directory: Path) -> TrainedFiles:
     return TrainedFiles(checkpoint, export, manifest, metrics)
 
 
-def _find_or_create_tag(store: Store, config: PublishConfig) -> Tag:
-    found = store.find_tag(config.tag)
-    if found is not None:
-        return found
-    try:
-        return store.create_tag(config.tag, description=config.description)
-    except TagExists:
-        return store.get_tag(config.tag)  # another publication has made it in the meantime
+def _expected(files: TrainedFiles, catalogue: Catalogue) -> tuple[Payload, Payload]:
+    """The payloads as they are there, or as they will be: a new one gets the revision after the latest."""
+    there = {(p.name, p.sha256): p for p in catalogue.find_payloads(files.md5_of.items())}
+
+    def expected(name: str) -> Payload:
+        found = there.get((name, files.sha256_of[name]))
+        if found is not None:
+            return found
+        try:
+            revision = catalogue.get_payload(name).revision + 1
+        except PayloadNotFound:
+            revision = 1
+        made_of = {"checkpoint_sha256": files.manifest.checkpoint_sha256}
+        now, path = datetime.now(UTC), files.paths[name]
+        return Payload(name, revision, files.sha256_of[name], files.md5_of[name], path.stat().st_size, made_of, now, "")
+
+    return expected(CHECKPOINT), expected(EXPORT)
 
 
 def _metadata(files: TrainedFiles, config: PublishConfig, entries: list[IovEntry]) -> dict[str, Any]:
@@ -171,8 +209,8 @@ def _metadata(files: TrainedFiles, config: PublishConfig, entries: list[IovEntry
     }
 
 
-def _is_same(entry: IovEntry, sha256_of: Mapping[str, str], iov: IntervalOfValidity) -> bool:
-    return entry.iov == iov and sha256_of.get(entry.payload.name) == entry.payload.sha256
+def _is_same(entry: IovEntry, files: TrainedFiles, iov: IntervalOfValidity) -> bool:
+    return entry.iov == iov and files.sha256_of.get(entry.payload.name) == entry.payload.sha256
 
 
 def _winners(entries: list[IovEntry], iov: IntervalOfValidity) -> list[IovEntry]:
@@ -180,7 +218,7 @@ def _winners(entries: list[IovEntry], iov: IntervalOfValidity) -> list[IovEntry]
     return [entry for entry in entries if entry.iov.contains(iov.first)]
 
 
-def _hidden_by(payloads: tuple[Payload, Payload], winners: list[IovEntry], tag: Tag) -> int | None:
+def _hidden_by(payloads: tuple[Payload, Payload], winners: list[IovEntry], tag: str) -> int | None:
     """Revision of the checkpoint that wins over this one; refuses a pair of winners that do not belong together."""
     there = [entry.payload for entry in winners]
     checkpoint, export = (
@@ -188,7 +226,7 @@ def _hidden_by(payloads: tuple[Payload, Payload], winners: list[IovEntry], tag: 
     )
     if export.metadata.get("checkpoint_sha256", checkpoint.sha256) != checkpoint.sha256:
         raise ModelMismatch(
-            f"{checkpoint} and {export} would win in {tag.name}, and they are not of one training: "
+            f"{checkpoint} and {export} would win in {tag}, and they are not of one training: "
             "publish under another --tag"
         )
     return None if checkpoint == payloads[0] else checkpoint.revision
@@ -206,17 +244,6 @@ def _check_state(tag: Tag) -> None:
     raise ChangeRefused(tag.name, tag.state.value, "publish to", advice)
 
 
-def _move(store: Store, tag: Tag, wanted: TagState | None) -> None:
-    """Lead the tag up to a state; where no ladder leads, the store says so."""
-    if wanted is None or wanted is tag.state:
-        return
-    steps: tuple[TagState, ...] = (wanted,)
-    if tag.state in LADDER and wanted in LADDER and LADDER.index(tag.state) < LADDER.index(wanted):
-        steps = LADDER[LADDER.index(tag.state) + 1 : LADDER.index(wanted) + 1]
-    for state in steps:
-        store.set_state(tag.name, state)
-
-
-def _sha256(path: Path) -> str:
+def _digest(path: Path, kind: str) -> str:
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hashlib.file_digest(stream, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()

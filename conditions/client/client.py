@@ -102,12 +102,17 @@ class Client:
         """What was asked and answered so far; BadInputError when this client was not to keep it."""
         if self._record is None:
             raise BadInputError("this client keeps no record: open it with record=True, or record=PATH")
+        self._record.providers = list(self.providers)
         if isinstance(self.source, Chain):
-            self._record.providers = list(self.source.used)
             self._record.passed_over = [(each.provider.name, each.reason) for each in self.source.passed_over]
-        else:
-            self._record.providers = [str(getattr(self.source, "url", type(self.source).__name__))]
         return self._record
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """Who has answered so far, in order."""
+        if isinstance(self.source, Chain):
+            return tuple(self.source.used)
+        return (str(getattr(self.source, "url", type(self.source).__name__)),)
 
     def resolve(
         self, run: Run, names: Iterable[str] | None = None, *, stack: Sequence[str] | str | None = None

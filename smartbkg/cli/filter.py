@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import click
 
+import conditions
 from conditions.errors import ConditionsError
 from smartbkg.cli.talk import log_to_stderr
 
@@ -22,8 +25,16 @@ EPILOG = "Example: smartbkg filter mixed.parquet --seed 1 -o kept.parquet"
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Keep where score >= threshold. Biased; 0 keeps all.")
 @click.option("--model-file", type=click.Path(path_type=Path), help="Use this trained file, not the database.")
 @click.option("--tag", "tags", multiple=True, help="Stack of tags, the first wins; again for more.")
-@click.option("--store", help="URL or path of the store; CONDITIONS_URL or your own store when left out.")
+@click.option(
+    "--store",
+    help="Server's URL, snapshot file or store, or several with spaces between them: the next one goes on when one "
+    "fails. Left out: CONDITIONS_METADATA, CONDITIONS_URL or your own store.",
+)
 @click.option("--allow-open", is_flag=True, help="Also use tags that can still change.")
+@click.option("--record", type=click.Path(path_type=Path, dir_okay=False), help="Write which payloads were used here.")
+@click.option(
+    "--replay", type=click.Path(path_type=Path, dir_okay=False), help="Use the payloads of this record, and no other."
+)
 @click.option("--batch-size", type=click.IntRange(min=1), default=1024, show_default=True, help="Events at once.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def filter_events(  # every option is a parameter of click's
@@ -36,6 +47,8 @@ def filter_events(  # every option is a parameter of click's
     tags: tuple[str, ...],
     store: str | None,
     batch_size: int,
+    record: Path | None,
+    replay: Path | None,
     *,
     allow_open: bool,
     as_json: bool,
@@ -61,8 +74,14 @@ def filter_events(  # every option is a parameter of click's
     if rejected is not None:
         empty_path.add_module("EventOutput", output_file=rejected)
     try:
-        with log_to_stderr():
-            done = process(path, seed=seed, batch_size=batch_size, global_tags=tags or None, conditions=store)
+        with log_to_stderr(), ExitStack() as held:
+            where: Any = store
+            if record is not None or replay is not None:
+                client = conditions.open(
+                    store, tags or None, allow_open=allow_open, record=record or False, replay=replay
+                )
+                where = held.enter_context(client)
+            done = process(path, seed=seed, batch_size=batch_size, global_tags=tags or None, conditions=where)
     except ModuleFailed as failed:
         # What went wrong decides the exit code; the message names the file, run or payload.
         raise (

@@ -26,7 +26,7 @@ from smartbkg.errors import FrameworkError, ModelMismatch
 from smartbkg.features import FeatureSpec, build
 from smartbkg.framework.module import Module
 from smartbkg.framework.store import Store
-from smartbkg.modules.payloads import PayloadModels, described, described_file, open_client
+from smartbkg.modules.payloads import PayloadModels, described_file, open_client
 from smartbkg.scorer import Scorer, open_scorer
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class NNFilterModule(Module):
         run = Run(self.exp, self.run)
         choice = self._models.choose(run)
         self._use(choice.scorer)
-        used = [described(resolved) for resolved in choice.resolved]
+        used = [self._models.described(resolved) for resolved in choice.resolved]
         if any(entry not in self._used for entry in used):
             log.info("from run %s: %s", run, " and ".join(f"{r.payload} of {r.tag}" for r in choice.resolved))
         self._used += [entry for entry in used if entry not in self._used]
@@ -145,6 +145,7 @@ class NNFilterModule(Module):
         """What the last job did, in plain values; files carry it in their metadata."""
         return {
             "models": self._used,
+            "conditions": None if self._models is None else self._models.origin(),
             "seed": self._seed,
             "threshold": self.threshold,
             "policy": asdict(self.policy),

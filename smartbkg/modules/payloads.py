@@ -7,8 +7,9 @@ open, and `GATGAPgen.onnx`, its export. The export says in its manifest of which
 from __future__ import annotations
 
 import difflib
+import hashlib
 import logging
-import os
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,7 @@ from typing import Any
 
 import conditions
 from conditions import Client, NoPayloadForRun, Resolved, Run
-from conditions.errors import TagNotFound, TagNotUsable
+from conditions.errors import NoProvider, NotRecorded, TagNotFound, TagNotUsable
 from smartbkg.errors import ModelMismatch
 from smartbkg.framework.job import Job
 from smartbkg.scorer import Scorer, open_scorer
@@ -40,7 +41,7 @@ def open_client(job: Job, *, allow_open: bool) -> AbstractContextManager[Client]
     if isinstance(where, Client):
         return nullcontext(where)
     stack = None if job.global_tags is None else list(job.global_tags)
-    return conditions.open(None if where is None else os.fspath(where), stack, allow_open=allow_open)
+    return conditions.open(where, stack, allow_open=allow_open)
 
 
 @dataclass
@@ -59,6 +60,7 @@ class PayloadModels:
     default_tag: str | None
     payload: str
     _scorers: dict[str, Scorer] = field(default_factory=dict)
+    _digests: dict[str, str] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
 
     def choose(self, run: Run) -> Choice:
@@ -76,7 +78,7 @@ class PayloadModels:
         export = found.get(companion)
         if export is None:
             self._say_once(
-                main.payload.sha256,
+                main.payload.md5,
                 f"no payload {companion!r} for {run} in {', '.join(stack)}: {main.payload} is read with torch",
             )
             return Choice(self._opened(main), (main,))
@@ -84,30 +86,57 @@ class PayloadModels:
 
     def _with_export(self, main: Resolved, export: Resolved, stack: tuple[str, ...]) -> Choice:
         scorer = self._opened(export)
-        made_of = scorer.manifest.checkpoint_sha256
-        if made_of == main.payload.sha256:
+        made_of, digest = scorer.manifest.checkpoint_sha256, self.sha256_of(main)
+        if made_of == digest:
             return Choice(scorer, (main, export))
-        if stack.index(export.tag) > stack.index(main.tag):
+        if _rank(stack, export) > _rank(stack, main):
             # A tag in front has a checkpoint of its own and no export; the export behind it belongs to another one.
             self._say_once(
-                main.payload.sha256,
+                main.payload.md5,
                 f"{export.payload} of {export.tag} is no export of {main.payload} of {main.tag}: torch reads it",
             )
             return Choice(self._opened(main), (main,))
         raise ModelMismatch(
             f"{export.payload} in {export.tag} was made of a checkpoint with sha256 {(made_of or 'unknown')[:12]}…, "
-            f"but {main.payload} in {main.tag} has {main.payload.sha256[:12]}…: publish the two files of one training"
-            " together"
+            f"but {main.payload} in {main.tag} has {digest[:12]}…: publish the two files of one training together"
         )
+
+    def described(self, resolved: Resolved) -> dict[str, Any]:
+        """A payload that is used, and the content of the tag that it comes from, in plain values, for metadata."""
+        payload, facts = resolved.payload, self.client.tags.get(resolved.tag)
+        return {
+            "name": payload.name,
+            "revision": payload.revision,
+            "sha256": self.sha256_of(resolved),
+            "tag": resolved.tag,
+            "iov": str(resolved.iov),
+            "tag_state": None if facts is None else facts.state.value,
+            "tag_content_revision": None if facts is None else facts.content_revision,
+            "tag_digest": None if facts is None else facts.digest,
+        }
+
+    def origin(self) -> dict[str, Any]:
+        """Where the payloads come from, in plain values, for metadata."""
+        return {"stack": list(self.stack), "providers": list(self.client.providers)}
+
+    def sha256_of(self, resolved: Resolved) -> str:
+        """The digest of the file, computed where the provider knows the md5 alone."""
+        payload = resolved.payload
+        if payload.sha256:
+            return payload.sha256
+        if payload.md5 not in self._digests:
+            with self.client.path(resolved).open("rb") as stream:
+                self._digests[payload.md5] = hashlib.file_digest(stream, "sha256").hexdigest()
+        return self._digests[payload.md5]
 
     def _resolve(self, run: Run, names: list[str]) -> tuple[dict[str, Resolved], tuple[str, ...]]:
         stack = tuple(dict.fromkeys([*self.stack, *([self.default_tag] if self.default_tag else [])]))
         try:
             found = self.client.resolve(run, names, stack=stack)
-        except (TagNotFound, TagNotUsable) as error:
+        except (TagNotFound, TagNotUsable, NoProvider, NotRecorded) as error:
             # The default tag is asked last; tags that hold the payload need not wait for it to exist.
-            tag = error.name if isinstance(error, TagNotFound) else error.tag
-            if tag != self.default_tag or tag in self.stack or not self.stack:
+            tag = self.default_tag if isinstance(error, NotRecorded) else _tag_of(error)
+            if tag is None or tag != self.default_tag or tag in self.stack or not self.stack:
                 raise
             stack = self.stack
             found = self.client.resolve(run, names, stack=stack)
@@ -121,7 +150,7 @@ class PayloadModels:
         return found, stack
 
     def _opened(self, resolved: Resolved) -> Scorer:
-        digest = resolved.payload.sha256
+        digest = self.sha256_of(resolved)
         if digest not in self._scorers:
             self._scorers[digest] = open_scorer(self.client.path(resolved))
         return self._scorers[digest]
@@ -133,16 +162,16 @@ class PayloadModels:
         self._said.add(about)
 
 
-def described(resolved: Resolved) -> dict[str, Any]:
-    """A resolved payload in plain values, for metadata."""
-    payload = resolved.payload
-    return {
-        "name": payload.name,
-        "revision": payload.revision,
-        "sha256": payload.sha256,
-        "tag": resolved.tag,
-        "iov": str(resolved.iov),
-    }
+def _tag_of(error: TagNotFound | TagNotUsable | NoProvider) -> str | None:
+    """The tag that is missing, when it is one."""
+    if isinstance(error, NoProvider):
+        return error.lacking[0] if len(error.lacking) == 1 else None
+    return error.name if isinstance(error, TagNotFound) else error.tag
+
+
+def _rank(stack: Iterable[str], resolved: Resolved) -> int:
+    """The place of the winner's tag; testing payloads, which no tag holds, go before all."""
+    return next((rank for rank, tag in enumerate(stack) if tag == resolved.tag), -1)
 
 
 def described_file(path: Path, scorer: Scorer) -> dict[str, Any]:
