@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,7 +24,7 @@ class Settings:
     """The global options of one call; the innermost place where an option was given wins."""
 
     store: str | None = None
-    files: Path | None = None
+    files: str | None = None
     user: str | None = None
     as_json: bool = False
 
@@ -128,9 +127,7 @@ def _global_options() -> list[click.Option]:
 
     return [
         option("--store", "store", ["CONDITIONS_URL"], "Database URL or SQLite file.", metavar="URL"),
-        option(
-            "--files", "files", ["CONDITIONS_FILES"], "Payload folder.", type=click.Path(path_type=Path), metavar="DIR"
-        ),
+        option("--files", "files", ["CONDITIONS_FILES"], "Payload folder, or s3://BUCKET/PREFIX.", metavar="DIR|URL"),
         option("--user", "user", ["CONDITIONS_USER", "BELLE2_USER"], "Who does it, for the history.", metavar="NAME"),
         option("--json", "as_json", [], "Print JSON.", is_flag=True, default=None),
     ]

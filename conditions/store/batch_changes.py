@@ -14,7 +14,6 @@ from conditions.iov import IntervalOfValidity
 from conditions.payload import Payload
 from conditions.store import iov_changes, numbers, tag_changes
 from conditions.store.audit import Change
-from conditions.store.files import StoredFile
 from conditions.store.queries import (
     batches,
     find_tag,
@@ -24,6 +23,7 @@ from conditions.store.queries import (
     payload_row,
     payloads_query,
 )
+from conditions.store.streams import StoredFile
 from conditions.store.tables import AuditRow, PayloadNameRow, PayloadRow
 from conditions.tags import steps_to
 

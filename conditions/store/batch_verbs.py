@@ -9,7 +9,7 @@ from conditions.errors import WrongChecksum
 from conditions.payload import check_metadata
 from conditions.store import batch_changes, queries
 from conditions.store.core import StoreCore
-from conditions.store.files import StoredFile
+from conditions.store.streams import StoredFile
 
 
 class BatchVerbs(StoreCore):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from conditions.errors import FilesNotOurs, PayloadCorrupt, PayloadLost, StoreUnavailable
+from conditions.errors import FilesNotOurs, PayloadCorrupt, PayloadLost
 from conditions.payload import Payload
-from conditions.store.files import PayloadFiles
+from conditions.store.files import remove_path
 from conditions.store.owner import Owner
+from conditions.store.places import Files, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,8 @@ class CheckReport:
     """What was found: files without a row, what died half-way, rows whose file is gone or holds other bytes."""
 
     payload_count: int
-    orphans: tuple[Path, ...]
-    leftovers: tuple[Path, ...]
+    orphans: tuple[Place, ...]
+    leftovers: tuple[Place, ...]
     missing: tuple[Payload, ...]
     corrupt: tuple[Payload, ...]
     repaired: bool  # orphans and leftovers were removed
@@ -38,8 +38,8 @@ class _Found:
 
     known_count: int
     lost_count: int
-    orphans: tuple[Path, ...]
-    leftovers: tuple[Path, ...]
+    orphans: tuple[Place, ...]
+    leftovers: tuple[Place, ...]
 
     @property
     def reason_against_adoption(self) -> str | None:
@@ -67,13 +67,15 @@ def check_files(owner: Owner, unfinished: Sequence[Path], *, repair: bool) -> Ch
         found = _compare(files, payloads)
         folder = _folder_says(owner, found, repair=repair)
         if repair:
-            for path in (*found.orphans, *found.leftovers, *unfinished):
-                _remove(path)
+            for place in (*found.orphans, *found.leftovers):
+                files.remove(place)
+            for path in unfinished:
+                remove_path(path)
     missing: list[Payload] = []
     corrupt: list[Payload] = []
     for payload in payloads:
         try:
-            files.verified_path(payload)
+            files.verify(payload)
         except PayloadLost:
             missing.append(payload)
         except PayloadCorrupt:
@@ -84,11 +86,11 @@ def check_files(owner: Owner, unfinished: Sequence[Path], *, repair: bool) -> Ch
     )
 
 
-def _compare(files: PayloadFiles, payloads: Sequence[Payload]) -> _Found:
+def _compare(files: Files, payloads: Sequence[Payload]) -> _Found:
     """What lies in the folder, by name only."""
     known = {payload.sha256 for payload in payloads}
     there = dict(files.digests())
-    orphans = tuple(path for digest, path in there.items() if digest not in known)
+    orphans = tuple(place for digest, place in there.items() if digest not in known and files.is_settled(place))
     return _Found(len(known & there.keys()), len(known - there.keys()), orphans, tuple(files.leftovers()))
 
 
@@ -100,7 +102,7 @@ def _folder_says(owner: Owner, found: _Found, *, repair: bool) -> str:
         return "nobody's yet, and empty"
     reason = found.reason_against_adoption
     if reason is not None and repair and (found.orphans or found.leftovers):
-        raise FilesNotOurs(owner.files.folder, None, owner.store_id, reason)
+        raise FilesNotOurs(owner.files.where, None, owner.store_id, reason)
     if reason is not None:
         return f"nobody's yet, and no repair will touch it, for {reason}"
     if repair:
@@ -108,14 +110,3 @@ def _folder_says(owner: Owner, found: _Found, *, repair: bool) -> str:
         return "this store's from now on"
     kept, removed = found.known_count, len(found.orphans) + len(found.leftovers)
     return f"nobody's yet; a repair makes it this store's, keeps {kept} files there and removes {removed}"
-
-
-def _remove(path: Path) -> None:
-    """Remove one file or folder; somebody may have removed it already."""
-    try:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        raise StoreUnavailable(path, error.strerror or str(error)) from error

@@ -25,8 +25,8 @@ from conditions.store import queries, schema
 from conditions.store.audit import Change
 from conditions.store.check import CheckReport, check_files
 from conditions.store.engine import check_alive, our_errors, reading, shown, snapshots, sqlite_path, writing
-from conditions.store.files import PayloadFiles
 from conditions.store.owner import Owner
+from conditions.store.places import Files, files_at
 
 
 @dataclass
@@ -46,11 +46,11 @@ class _TakeBack(Exception):
 class StoreCore:
     """Connections, transactions and files of a store, without any verb."""
 
-    def __init__(self, url: URL, engine: Engine, files: Path | None, user: str, revision: str) -> None:
+    def __init__(self, url: URL, engine: Engine, files: Path | str | None, user: str, revision: str) -> None:
         self.url, self.user, self.revision = shown(url), user, revision
         self._url, self._engine = url, engine
         self._reader, self._writer, self._snapshots = reading(engine), writing(engine), snapshots(engine)
-        self._folder = files
+        self._place = None if files is None else files_at(files)
         self._store_id: str | None = None  # read when it is needed; it never changes
         self._local = threading.local()
         self._pid = os.getpid()
@@ -109,10 +109,10 @@ class StoreCore:
         self.close()
 
     @property
-    def _files(self) -> PayloadFiles:
-        if self._folder is None:
+    def _files(self) -> Files:
+        if self._place is None:
             raise StoreUnavailable(self.url, "nobody said where payload files are; give a folder, or CONDITIONS_FILES")
-        return PayloadFiles(self._folder)
+        return self._place
 
     @property
     def _transaction(self) -> _Transaction | None:
@@ -160,7 +160,7 @@ class StoreCore:
                 self._local.transaction = None
 
     @contextmanager
-    def _uploading(self) -> Iterator[PayloadFiles]:
+    def _uploading(self) -> Iterator[Files]:
         """The files, with repairs kept away until the rows are committed."""
         files, outer = self._files, self._transaction
         if outer is None:

@@ -21,6 +21,7 @@ import fcntl
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 import time
 from collections import deque
@@ -29,49 +30,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Final, TypeAlias
+from typing import BinaryIO, Final
 
-from conditions.errors import BadSource, PayloadCorrupt, PayloadLost, StoreBusy, StoreFull, StoreUnavailable
+from conditions.errors import PayloadCorrupt, PayloadLost, StoreBusy, StoreFull, StoreUnavailable
 from conditions.payload import Payload
+from conditions.store.places import Place
+from conditions.store.streams import Learning, Source, StoredFile, opened
 
-CHUNK_BYTES: Final = 1 << 20
 LOCK_TIMEOUT_S: Final = 60.0
 LOCK_RETRY_S: Final = 0.05
 INCOMING_PREFIX: Final = "upload-"
+STORE_ID_FILE: Final = "store-id"
 FLUSHES_AT_ONCE: Final = 8  # a disk that flushes for several at once is asked by several
 PENDING_FILES: Final = 64  # open at the same time
-Source: TypeAlias = str | os.PathLike[str] | BinaryIO
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a quota or a limit of the process is a full disk, too
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """What was learnt about bytes while they were written."""
-
-    sha256: str
-    md5: str
-    size_bytes: int
-
-
-class _Learning:
-    """What is learnt about bytes while they pass."""
-
-    def __init__(self) -> None:
-        self._sha256, self._md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-        self.size_bytes = 0
-
-    def through(self, source: BinaryIO) -> Iterator[bytes]:
-        """The bytes of a stream, piece by piece."""
-        while chunk := _read(source):
-            yield chunk
-            self._sha256.update(chunk)
-            self._md5.update(chunk)
-            self.size_bytes += len(chunk)
-
-    def stored(self) -> StoredFile:
-        """The facts about all bytes that have passed."""
-        return StoredFile(self._sha256.hexdigest(), self._md5.hexdigest(), self.size_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +70,11 @@ class PayloadFiles:
         self.folder = folder
         self.lock_timeout_s = lock_timeout_s
 
+    @property
+    def where(self) -> Path:
+        """The folder."""
+        return self.folder
+
     def path_of(self, sha256: str) -> Path:
         """Where the bytes of a digest lie, or would."""
         return self.folder / sha256[:2] / sha256
@@ -109,7 +87,7 @@ class PayloadFiles:
             BadSource: the stream cannot be read.
             StoreUnavailable: the folder cannot be written.
         """
-        learning = _Learning()
+        learning = Learning()
         temporary: Path | None = None
         try:
             incoming = self.folder / "incoming"
@@ -154,11 +132,11 @@ class PayloadFiles:
         kept: list[StoredFile] = []
         folders: set[Path] = {self.folder, self.folder.parent}
         pending: deque[_Pending] = deque()
-        learning = _Learning()
+        learning = Learning()
         try:
             with ThreadPoolExecutor(FLUSHES_AT_ONCE) as pool:
                 for source in sources:
-                    learning = _Learning()
+                    learning = Learning()
                     with opened(source) as stream:
                         pending.append(self._write(stream, learning))
                     kept.append(learning.stored())
@@ -197,6 +175,29 @@ class PayloadFiles:
             raise PayloadCorrupt(payload.name, payload.revision, path, fault)
         return path
 
+    def verify(self, payload: Payload) -> None:
+        """Compare a payload's file with what is known about it; raises as `verified_path`."""
+        self.verified_path(payload)
+
+    def open_stream(self, sha256: str, first: int = 0, last: int | None = None) -> BinaryIO:  # noqa: ARG002
+        """The bytes of a digest from `first` to the end, not compared with the digest.
+
+        Raises:
+            PayloadLost: there is no file.
+        """
+        path = self.path_of(sha256)
+        try:
+            stream = path.open("rb")
+            stream.seek(first)
+        except FileNotFoundError as error:
+            raise PayloadLost(sha256[:12], 0, path) from error
+        except OSError as error:
+            raise StoreUnavailable(path, error.strerror or str(error)) from error
+        return stream
+
+    def presigned_url(self, sha256: str, expires_s: int) -> None:
+        """None: a folder serves nobody."""
+
     @contextmanager
     def uploading(self) -> Iterator[None]:
         """Keep repairs away from files that no row speaks of yet."""
@@ -221,9 +222,52 @@ class PayloadFiles:
             if _DIGEST.fullmatch(path.name) and path.parent.name == path.name[:2]:
                 yield path.name, path
 
-    def leftovers(self) -> list[Path]:
+    def is_settled(self, place: Place) -> bool:  # noqa: ARG002
+        """While `checking`, nobody is about to write a row for any file."""
+        return True
+
+    def leftovers(self) -> list[Place]:
         """Files that were being written; while `checking`, those of uploads that died."""
-        return sorted((self.folder / "incoming").glob(f"{INCOMING_PREFIX}*"))
+        return [*sorted((self.folder / "incoming").glob(f"{INCOMING_PREFIX}*"))]
+
+    def remove(self, place: Place) -> None:
+        """Remove one file; somebody may have removed it already."""
+        remove_path(Path(str(place)))
+
+    def read_owner(self) -> str | None:
+        """What `store-id` says, None when there is none."""
+        path = self.folder / STORE_ID_FILE
+        try:
+            with path.open("rb") as stream:
+                return stream.read(100).decode("ascii", "replace").strip()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreUnavailable(path, error.strerror or str(error)) from error
+
+    def write_owner(self, store_id: str) -> None:
+        """Make the folder carry an id: all of it or nothing, also when the power goes."""
+        temporary: Path | None = None
+        try:
+            incoming = self.folder / "incoming"
+            incoming.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=incoming, prefix=INCOMING_PREFIX)
+            temporary = Path(name)
+            with os.fdopen(handle, "wb") as target:
+                target.write(f"{store_id}\n".encode())
+                target.flush()
+                os.fchmod(target.fileno(), 0o444)
+                os.fsync(target.fileno())
+            temporary.replace(self.folder / STORE_ID_FILE)
+            flush_folder(self.folder)
+        except OSError as error:
+            if error.errno in NO_SPACE:
+                raise StoreFull(self.folder) from error
+            raise StoreUnavailable(self.folder, error.strerror or str(error)) from error
+        finally:
+            if temporary is not None:
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
 
     def _give_name(self, temporary: Path, stored: StoredFile) -> Path:
         """Put complete bytes under their digest; a sound file that is there already stays. Returns the folder."""
@@ -237,7 +281,7 @@ class PayloadFiles:
             temporary.replace(path)
         return path.parent
 
-    def _write(self, source: BinaryIO, learning: _Learning) -> _Pending:
+    def _write(self, source: BinaryIO, learning: Learning) -> _Pending:
         """Write a stream's bytes under a temporary name; they are not flushed yet."""
         incoming = self.folder / "incoming"
         incoming.mkdir(parents=True, exist_ok=True)
@@ -285,22 +329,15 @@ class PayloadFiles:
             os.close(handle)
 
 
-@contextmanager
-def opened(source: Source) -> Iterator[BinaryIO]:
-    """A stream from a path or from a stream; one that was given stays open.
-
-    Raises:
-        BadSource: the file cannot be opened.
-    """
-    if not isinstance(source, str | os.PathLike):
-        yield source
-        return
+def remove_path(path: Path) -> None:
+    """Remove one file or folder; somebody may have removed it already."""
     try:
-        stream = Path(source).open("rb")  # noqa: SIM115 - closed below, and only opening may fail here
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     except OSError as error:
-        raise BadSource(source, error.strerror or str(error)) from error
-    with stream:
-        yield stream
+        raise StoreUnavailable(path, error.strerror or str(error)) from error
 
 
 def flush_folder(folder: Path) -> None:
@@ -310,17 +347,6 @@ def flush_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _read(source: BinaryIO) -> bytes:
-    """The next bytes of a stream."""
-    try:
-        chunk = source.read(CHUNK_BYTES)
-    except (OSError, ValueError) as error:
-        raise BadSource(getattr(source, "name", "the stream"), str(error)) from error
-    if not isinstance(chunk, bytes | bytearray | memoryview | None):
-        raise BadSource(getattr(source, "name", "the stream"), "it gives text, not bytes; open it in binary mode")
-    return chunk or b""
 
 
 def _fault_of(path: Path, size_bytes: int, sha256: str) -> str | None:

@@ -79,7 +79,7 @@ class HistoryVerbs(StoreCore):
             faults.append(f"tag {name!r} was published with digest {stored_digest} and has {digest} now")
         for payload in payloads:
             try:
-                files.verified_path(payload)
+                files.verify(payload)
             except PayloadFileError as error:
                 faults.append(str(error))
         return TagVerification(tag, digest, stored_digest, tuple(faults))

@@ -7,27 +7,22 @@ digest says whether the bytes are right.
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Final
 
-from conditions.errors import FilesNotOurs, StoreFull, StoreUnavailable
+from conditions.errors import FilesNotOurs, StoreUnavailable
 from conditions.payload import Payload
-from conditions.store.files import INCOMING_PREFIX, NO_SPACE, PayloadFiles, flush_folder
+from conditions.store.places import Files
 
-STORE_ID_FILE: Final = "store-id"
 _STORE_ID: Final = re.compile(r"[0-9a-f]{32}")
-_LONGEST_BYTES: Final = 100  # a file with more is not ours
 
 
 class Owner:
     """One store's claim to a payload folder."""
 
-    def __init__(self, files: PayloadFiles, store_id: str, read_payloads: Callable[[], Sequence[Payload]]) -> None:
+    def __init__(self, files: Files, store_id: str, read_payloads: Callable[[], Sequence[Payload]]) -> None:
         self.files, self.store_id, self.read_payloads = files, store_id, read_payloads
 
     @contextmanager
@@ -62,16 +57,21 @@ class Owner:
             FilesNotOurs: it is another store's.
             StoreUnavailable: what it says cannot be read.
         """
-        found = _read_id(self.files.folder / STORE_ID_FILE)
-        if found not in (None, self.store_id):
-            raise FilesNotOurs(self.files.folder, found, self.store_id)
-        return found is not None
+        found = self.files.read_owner()
+        if found is None:
+            return False
+        if _STORE_ID.fullmatch(found) is None:
+            advice = "write there that of the store whose files lie beside"
+            raise StoreUnavailable(f"{self.files.where}/store-id", f"{found!r} is no store id; {advice}")
+        if found != self.store_id:
+            raise FilesNotOurs(self.files.where, found, self.store_id)
+        return True
 
     def claim(self) -> None:
         """Make a folder that is nobody's this store's; the caller holds its lock and knows that it may."""
         with self.files.claiming():
             if not self.owns():
-                _write_id(self.files.folder, self.store_id)
+                self._write()
 
     def _adopt(self) -> None:
         """Claim the folder for an upload, unless files lie there that this store does not know."""
@@ -82,44 +82,11 @@ class Owner:
             unknown = there - {payload.sha256 for payload in self.read_payloads()} if there else there
             if unknown:
                 reason = f"this store does not know {len(unknown)} of the {len(there)} payload files in it"
-                raise FilesNotOurs(self.files.folder, None, self.store_id, reason)
-            _write_id(self.files.folder, self.store_id)
+                raise FilesNotOurs(self.files.where, None, self.store_id, reason)
+            self._write()
 
-
-def _read_id(path: Path) -> str | None:
-    """The id that a folder carries, None when it carries none."""
-    try:
-        with path.open("rb") as stream:
-            text = stream.read(_LONGEST_BYTES).decode("ascii", "replace").strip()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StoreUnavailable(path, error.strerror or str(error)) from error
-    if _STORE_ID.fullmatch(text) is None:
-        raise StoreUnavailable(path, f"{text!r} is no store id; write there that of the store whose files lie beside")
-    return text
-
-
-def _write_id(folder: Path, store_id: str) -> None:
-    """Make a folder carry an id: all of it or nothing, also when the power goes."""
-    temporary: Path | None = None
-    try:
-        incoming = folder / "incoming"
-        incoming.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=incoming, prefix=INCOMING_PREFIX)
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as target:
-            target.write(f"{store_id}\n".encode())
-            target.flush()
-            os.fchmod(target.fileno(), 0o444)
-            os.fsync(target.fileno())
-        temporary.replace(folder / STORE_ID_FILE)
-        flush_folder(folder)
-    except OSError as error:
-        if error.errno in NO_SPACE:
-            raise StoreFull(folder) from error
-        raise StoreUnavailable(folder, error.strerror or str(error)) from error
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+    def _write(self) -> None:
+        """Say whose the place is; in a bucket another store may have been quicker all the same."""
+        self.files.write_owner(self.store_id)
+        if not self.owns():
+            raise StoreUnavailable(f"{self.files.where}/store-id", "it is not there after it was written")

@@ -9,8 +9,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from conditions.payload import Payload
 from conditions.store.audit import Change, Subject, record
-from conditions.store.files import StoredFile
 from conditions.store.queries import find_payload_by_digest, get_payload
+from conditions.store.streams import StoredFile
 from conditions.store.tables import PayloadNameRow, PayloadRow
 
 

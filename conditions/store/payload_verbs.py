@@ -13,7 +13,7 @@ from conditions.iov import Run
 from conditions.payload import Payload, check_metadata, check_payload_name
 from conditions.store import listing, numbers, payload_changes, queries
 from conditions.store.core import StoreCore
-from conditions.store.files import opened
+from conditions.store.streams import opened
 
 
 class PayloadVerbs(StoreCore):
@@ -91,4 +91,4 @@ class PayloadVerbs(StoreCore):
 
     def verify(self, payload: Payload) -> None:
         """Compare a payload's file with its row; raises as `payload_path` does."""
-        self.payload_path(payload)
+        self._files.verify(payload)

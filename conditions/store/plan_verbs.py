@@ -7,7 +7,7 @@ With `dry_run` all of that is done but the last step, so the plan that is shown 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 from conditions.diff import TagDiff, diff_rows
 from conditions.errors import ChangeRefused, PayloadFileError, TagChanged
@@ -25,7 +25,8 @@ from conditions.store.core import StoreCore
 from conditions.store.queries import LockedTag
 from conditions.tags import TagState, check_edit, check_usable
 
-Progress = Callable[[int, int], None]  # called with how many are done and how many there are
+ALL: Final = IovFilter()
+Progress: TypeAlias = Callable[[int, int], None]  # called with how many are done and how many there are
 
 
 class PlanVerbs(StoreCore):
@@ -128,7 +129,7 @@ class PlanVerbs(StoreCore):
         self,
         source: str,
         target: str,
-        chosen: IovFilter,
+        chosen: IovFilter = ALL,
         *,
         to: IntervalOfValidity | None = None,
         dry_run: bool = False,
@@ -139,7 +140,7 @@ class PlanVerbs(StoreCore):
         Args:
             source: the tag to copy from.
             target: the tag to copy to.
-            chosen: which rows.
+            chosen: which rows, all by default.
             to: the interval that every copy gets instead of its own.
             dry_run: only say what would change.
             expected_revision: the target's content revision; TagChanged when it has another one.
@@ -245,7 +246,7 @@ class PlanVerbs(StoreCore):
         found: list[PayloadFault] = []
         for done, payload in enumerate(payloads.values(), start=1):
             try:
-                self._files.verified_path(payload)
+                self._files.verify(payload)
             except PayloadFileError as error:
                 found.append(PayloadFault(payload.name, payload.revision, str(error)))
             if on_progress is not None:

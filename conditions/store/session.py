@@ -21,6 +21,7 @@ from conditions.store.history_verbs import HistoryVerbs
 from conditions.store.index_verbs import IndexVerbs
 from conditions.store.iov_verbs import IovVerbs
 from conditions.store.payload_verbs import PayloadVerbs
+from conditions.store.places import is_bucket
 from conditions.store.plan_verbs import PlanVerbs
 from conditions.store.tag_verbs import TagVerbs
 from conditions.store.wire_verbs import WireVerbs
@@ -38,8 +39,8 @@ def open_store(
     Args:
         url: database URL, or path of a SQLite file or of its folder; None means `CONDITIONS_URL`, else the
             user's own store.
-        files: payload folder; None means `CONDITIONS_FILES` for a server and for the store that `CONDITIONS_URL`
-            names, else `payloads` beside the SQLite file.
+        files: payload folder, or s3://BUCKET/PREFIX; None means `CONDITIONS_FILES` for a server and for the store
+            that `CONDITIONS_URL` names, else `payloads` beside the SQLite file.
         user: who changes things, for the audit trail; None means `CONDITIONS_USER`, `BELLE2_USER`, or the
             user of this process.
         pool_size: connections that are kept open; a server wants as many as it has threads.
@@ -62,12 +63,14 @@ class Store(TagVerbs, PayloadVerbs, IovVerbs, IndexVerbs, PlanVerbs, WireVerbs, 
     """A conditions store; `open_store` makes one. `revision` is that of its schema."""
 
 
-def _files_folder(url: URL, files: str | os.PathLike[str] | None) -> Path | None:
-    """The payload folder, None when nobody named one for a server's database."""
+def _files_folder(url: URL, files: str | os.PathLike[str] | None) -> Path | str | None:
+    """The payload folder or bucket, None when nobody named one for a server's database."""
     path = sqlite_path(url)
     # An embedded store that was named by hand must not take, or repair away, the files of the one in the environment.
     if files is None and (path is None or path == sqlite_path(database_url(None))):
         files = os.environ.get("CONDITIONS_FILES") or None
+    if files is not None and is_bucket(files):
+        return str(files)
     if files is not None:
         return Path(files).expanduser().absolute()
     return None if path is None else path.parent / "payloads"

@@ -14,7 +14,8 @@ import pytest
 
 from conditions.errors import BadSource, PayloadCorrupt, PayloadLost, StoreBusy, StoreFull, StoreUnavailable
 from conditions.payload import Payload
-from conditions.store.files import PayloadFiles, StoredFile
+from conditions.store.files import PayloadFiles
+from conditions.store.streams import StoredFile
 from support.small_disk import on_small_disk
 
 
