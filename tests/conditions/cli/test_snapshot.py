@@ -1,0 +1,133 @@
+"""`conditions download` and `conditions snapshot`: all that a job without a network needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import conditions
+from conditions.iov import Run
+from conditions.offline.snapshot import SnapshotSource
+from conditions.store.session import open_store
+from support.snapshots import rows, winners
+from support.stores import publish, tag_with
+
+Command = Callable[..., Any]  # the fixtures of conftest.py
+
+
+@pytest.fixture
+def filled(store_url: str, files_dir: Path) -> list[str]:
+    """Two published tags and an OPEN one."""
+    with open_store(store_url, files_dir, user="tester") as store:
+        tag_with(store, "mc16", "gain.txt", "GATGAPgen.pth", iov="7,0,9,-1")
+        tag_with(store, "online", "gain.txt", "cnn")
+        tag_with(store, "fresh", "gain.txt")
+        for tag in ("mc16", "online"):
+            publish(store, tag)
+    return ["mc16", "online"]
+
+
+def test_a_job_without_a_store_gets_the_same(
+    done: Command, filled: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "taken" / "snapshot.sqlite"
+    path.parent.mkdir()
+    answer = done("download", *filled, "-o", str(path), "--payloads", str(path.parent / "payloads"), "--json")
+    assert [(row["tag"], row["iovs"], row["payloads"], row["change"]) for row in answer.json] == [
+        ("mc16", 2, 2, "added"),
+        ("online", 2, 2, "added"),
+    ]
+    assert "mc16: 2 payload files written, 0 were there" in answer.err
+    assert "online: 1 payload files written, 1 were there" in answer.err
+    expected = done("resolve", "--tag", "mc16", "--tag", "online", "--run", "7,1", "--json").json
+    for name in ("CONDITIONS_URL", "CONDITIONS_FILES"):
+        monkeypatch.delenv(name)
+    with SnapshotSource(path) as source:
+        found = source.resolve_many(filled, [Run(7, 1)])[Run(7, 1)]
+        assert {name: source.payload_path(won.payload).read_text() for name, won in found.items()} == {
+            row["name"]: row["name"] for row in expected
+        }
+    with conditions.open(str(path), filled) as client:
+        won = client.get("cnn", Run(7, 1))
+        assert (won.tag, client.path(won).read_text()) == ("online", "cnn")
+
+
+def test_another_reader_finds_what_the_command_wrote(done: Command, filled: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    done("download", *filled, "-o", str(path), "--details", "--base-url", "https://example.org/files/")
+    expected = done("resolve", "--tag", "mc16", "--tag", "online", "--run", "7,1", "--json").json
+    found = winners(path, filled, 7, 1)
+    assert {name: facts[0] for name, facts in found.items()} == {row["name"]: row["revision"] for row in expected}
+    assert {facts[3] for facts in found.values()} == {"https://example.org/files/"}
+    numbers = rows(path, "SELECT globalTagId, globalTagName FROM globaltags")
+    assert sorted(numbers) == [(1, "mc16"), (2, "online")]
+
+
+def test_the_stack_in_force_is_taken_when_no_tag_is_named(
+    done: Command, run_command: Command, filled: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_command("download").code == 2
+    monkeypatch.setenv("CONDITIONS_TAGS", "online mc16")
+    assert [row["tag"] for row in done("download", "--json").json] == ["online", "mc16"]
+    assert (tmp_path / "snapshot.sqlite").is_file()
+
+
+def test_what_is_refused_leaves_no_file(run_command: Command, filled: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    assert run_command("download", "mc16", "fresh", "-o", str(path)).code == 1  # OPEN
+    assert run_command("download", "mc16", "absent", "-o", str(path)).code == 3
+    assert run_command("download", "mc16", "-o", str(path), "--append", "--force").code == 2
+    assert run_command("download", "mc16", "-o", str(path), "--run-range", "5,0").code == 2
+    assert not path.exists()
+    assert run_command("download", "mc16", "fresh", "-o", str(path), "--allow-open").code == 0
+    before = path.read_bytes()
+    answer = run_command("download", "online", "-o", str(path))
+    assert (answer.code, "it is there already" in answer.err) == (1, True)
+    assert path.read_bytes() == before
+    assert run_command("download", "online", "-o", str(path), "--force").code == 0
+
+
+def test_a_snapshot_is_brought_up_to_date(done: Command, filled: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+
+    def download(*args: str) -> list[tuple[str, str, str]]:
+        rows = done("download", *args, "-o", str(path), "--append", "--allow-open", "--json").json
+        return [(row["tag"], row["state"], row["change"]) for row in rows]
+
+    assert download("mc16", "fresh") == [("mc16", "PUBLISHED", "added"), ("fresh", "OPEN", "added")]
+    assert download("mc16") == [("mc16", "PUBLISHED", "unchanged")]
+    done("iov", "add", "fresh", "cnn", "always")
+    done("tag", "state", "mc16", "INVALID", "--confirm", "mc16")
+    assert download("fresh", "mc16", "online") == [
+        ("fresh", "OPEN", "refreshed"),
+        ("mc16", "INVALID", "refreshed"),
+        ("online", "PUBLISHED", "added"),
+    ]
+
+
+def test_a_range_of_runs_answers_for_these_only(done: Command, filled: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    done("download", "online", "-o", str(path), "--run-range", "8,0,8,-1", "--details")
+    assert {row[5:9] for row in rows(path)} == {(8, 0, 8, -1)}
+    shown = done("snapshot", "show", str(path), "--json").json
+    assert [(tag["tag"], tag["runs"], tag["digest"]) for tag in shown] == [("online", "8,0,8,-1", None)]
+
+
+def test_show_lists_the_tags_and_finds_damage(
+    done: Command, run_command: Command, filled: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "s.sqlite"
+    done("download", "mc16", "-o", str(path), "--details")
+    (shown,) = done("snapshot", "show", str(path), "--json").json
+    digest = done("tag", "digest", "mc16", "--json").json["digest"] if "digest" in done("tag", "--help").out else None
+    assert (shown["tag"], shown["state"], shown["iovs"], shown["payloads"]) == ("mc16", "PUBLISHED", 2, 2)
+    assert digest in (None, shown["digest"])
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xff" * 4096 + content[8192:])
+    answer = run_command("snapshot", "show", str(path))
+    assert (answer.code, "cannot be read as a snapshot" in answer.err) == (1, True)
+    assert run_command("snapshot", "show", str(tmp_path / "absent")).code == 1
