@@ -12,6 +12,7 @@ import pytest
 from conditions.store.schema import upgrade
 from conditions.store.session import Store, open_store
 from support.postgres import create_database, drop_database, session_cluster, session_template
+from support.server import Server, session_server
 
 TESTER = "tester"  # who did it, in the audit rows of a test's store
 
@@ -90,3 +91,9 @@ def store(store_url: str, files_dir: Path) -> Iterator[Store]:
     """A fresh, empty store; a test that asks for it runs once on each database."""
     with open_store(store_url, files_dir, user=TESTER) as opened:
         yield opened
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def server(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Server:
+    """The session's server, once on each database; other tests use it, too, so names come from `server.unique`."""
+    return session_server(pytestconfig, str(request.param))
