@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from conditions.cli.iov_plans import copy, delete, modify
 from conditions.cli.options import NameFilter, Noun, Settings, as_interval, as_last, as_run, name_filter
 from conditions.cli.output import echo_record, echo_records
 from conditions.cli.records import iov_record
@@ -68,12 +69,5 @@ def close(settings: Settings, tag: str, iov_id: int, last: Last) -> None:
     echo_record(iov_record(closed), as_json=settings.as_json)
 
 
-@iov.command(example="conditions iov delete user_demo_second 2")
-@click.argument("tag")
-@click.argument("iov_id", type=int, metavar="ID")
-@click.pass_obj
-def delete(settings: Settings, tag: str, iov_id: int) -> None:
-    """Take an IoV out of an OPEN tag. The payload stays in the store."""
-    with settings.open() as store:
-        store.delete_iov(tag, iov_id)
-    echo_record({"tag": tag, "deleted": iov_id}, as_json=settings.as_json)
+for verb in (copy, modify, delete):
+    iov.add_command(verb)

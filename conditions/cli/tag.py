@@ -1,4 +1,4 @@
-"""`conditions tag`: make tags, describe them, and walk them through their states."""
+"""`conditions tag`: make tags, describe them, walk them through their states, and do managers' work on them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from conditions.cli.confirm import confirm_name, confirm_option
 from conditions.cli.options import NameFilter, Noun, Settings, name_filter
 from conditions.cli.output import echo_record, echo_records
 from conditions.cli.records import audit_record, tag_record
+from conditions.cli.tag_plans import check, diff, merge, running_update
 from conditions.tags import TagState
 
 STATES = click.Choice([state.value for state in TagState], case_sensitive=False)
@@ -135,3 +136,7 @@ def history(settings: Settings, name: str) -> None:
     with settings.open() as store:
         entries = store.tag_history(name)
     echo_records(map(audit_record, entries), HISTORY_COLUMNS, as_json=settings.as_json)
+
+
+for verb in (merge, running_update, diff, check):
+    tag.add_command(verb)

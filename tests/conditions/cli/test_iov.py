@@ -59,7 +59,8 @@ def test_close_gives_an_earlier_end_in_a_run_or_an_experiment(run_command: Comma
 
 def test_delete_takes_one_row_out(run_command: Command, done: Command, filled_tag: str) -> None:
     number = done("iov", "list", filled_tag, "--name", "map", "--json").json[0]["id"]
-    assert done("iov", "delete", filled_tag, str(number), "--json").json == {"tag": filled_tag, "deleted": number}
+    plan = done("iov", "delete", filled_tag, str(number), "--json").json
+    assert [(row["id"], row["name"]) for row in plan["deletes"]] == [(number, "map")]
     assert listed(done, filled_tag) == ["gain 0,0,4,-1", "gain 5,0,-1,-1"]
     assert run_command("iov", "delete", filled_tag, str(number)).code == 3
 
