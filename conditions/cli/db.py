@@ -45,7 +45,7 @@ def check(settings: Settings, repair: bool) -> None:
 
     Nothing is touched in a folder that carries the id of another store, or of none and may be another's.
     """
-    with settings.open() as store:
+    with settings.open_store() as store:
         report = store.check(repair=repair)
     record = {
         "store_id": report.store_id,
@@ -67,6 +67,6 @@ def _upgrade(settings: Settings) -> None:
     from conditions.store.engine import database_url, shown
     from conditions.store.schema import current, upgrade
 
-    url = database_url(settings.store)
+    url = database_url(settings.database())
     record = {"store": shown(url), "before": current(url), "revision": upgrade(url)}
     echo_record(record, as_json=settings.as_json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from conditions.errors import BadInputError
 from conditions.iov import IntervalOfValidity, Last, Run
 
 if TYPE_CHECKING:
+    from conditions.catalogue import Catalogue
     from conditions.store.session import Store
 
 
@@ -28,11 +30,41 @@ class Settings:
     user: str | None = None
     as_json: bool = False
 
-    def open(self) -> Store:
-        """Open the store these options name; SQLAlchemy is imported here, so that help comes without it."""
+    def open(self) -> Catalogue:
+        """Open what these options name: a store, or a server that is asked over /v1 for an http(s) URL.
+
+        Libraries for databases and for HTTP are imported where they are needed, so that help comes without them.
+        """
+        url = server_url(self.store)
+        if url is None:
+            return self.open_store()
+        if self.files is not None or self.user is not None:
+            what = "--files" if self.files is not None else "--user"
+            raise click.UsageError(
+                f"{what} means nothing to a server: {url} has its own files, and a token says who asks"
+            )
+        from conditions.client.remote import RemoteStore
+
+        return RemoteStore(url)
+
+    def open_store(self) -> Store:
+        """Open the store these options name, for what can be done only where it is kept."""
         from conditions.store.session import open_store
 
-        return open_store(self.store, self.files, self.user)
+        return open_store(self.database(), self.files, self.user)
+
+    def database(self) -> str | None:
+        """The database these options name, None for that of the environment; a server is none."""
+        url = server_url(self.store)
+        if url is not None:
+            raise click.UsageError(f"not over {url}: this is done where the database is, name it with --store")
+        return self.store
+
+
+def server_url(store: str | None) -> str | None:
+    """The URL of a server that the option or `CONDITIONS_URL` names; None when it is a database of our own."""
+    where = store if store is not None else os.environ.get("CONDITIONS_URL", "")
+    return where if where.startswith(("http://", "https://")) else None
 
 
 class Verb(click.Command):
@@ -126,7 +158,7 @@ def _global_options() -> list[click.Option]:
         return click.Option([flag, f"_{field}"], help=said, expose_value=False, callback=_keep(field), **kwargs)
 
     return [
-        option("--store", "store", ["CONDITIONS_URL"], "Database URL or SQLite file.", metavar="URL"),
+        option("--store", "store", ["CONDITIONS_URL"], "Database URL, SQLite file, or URL of a server.", metavar="URL"),
         option("--files", "files", ["CONDITIONS_FILES"], "Payload folder, or s3://BUCKET/PREFIX.", metavar="DIR|URL"),
         option("--user", "user", ["CONDITIONS_USER", "BELLE2_USER"], "Who does it, for the history.", metavar="NAME"),
         option("--json", "as_json", [], "Print JSON.", is_flag=True, default=None),

@@ -21,7 +21,7 @@ from conditions.iov import Run
 from conditions.payload import Payload
 
 if TYPE_CHECKING:
-    from conditions.store.session import Store
+    from conditions.catalogue import Catalogue
 
 PROGRESS_FROM_BYTES = 32 * 1024 * 1024  # smaller files are done before a bar is drawn
 STDIN = "-"
@@ -126,7 +126,7 @@ def verify(settings: Settings, names: tuple[str, ...], tag: str | None) -> None:
         sys.exit(DAMAGED)
 
 
-def _verified_record(store: Store, payload: Payload) -> Record:
+def _verified_record(store: Catalogue, payload: Payload) -> Record:
     """What is wrong with a payload's file, None when it is sound."""
     problem = None
     try:

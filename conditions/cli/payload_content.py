@@ -17,9 +17,9 @@ from conditions.errors import NoPayloadForRun, PayloadNotFound
 from conditions.iov import Run
 
 if TYPE_CHECKING:
+    from conditions.catalogue import Catalogue
     from conditions.payload import Payload
     from conditions.payload_diff import Side
-    from conditions.store.session import Store
 
 DIFFERENT, UNREADABLE = 1, 1
 LIMIT = 50
@@ -125,7 +125,7 @@ def _lines(record: dict[str, Any], indent: str = "") -> list[str]:
     return lines
 
 
-def _sides(store: Store, left: str, right: str | None) -> tuple[Side, Side]:
+def _sides(store: Catalogue, left: str, right: str | None) -> tuple[Side, Side]:
     """What two words mean, or one."""
     from conditions.payload_diff import Side
 
@@ -140,7 +140,7 @@ def _sides(store: Store, left: str, right: str | None) -> tuple[Side, Side]:
     return Side.of_payload(before, store.payload_path(before)), alone
 
 
-def _side(store: Store, word: str) -> Side:
+def _side(store: Catalogue, word: str) -> Side:
     """A payload's revision, or a local file."""
     from conditions.payload_diff import Side
 
@@ -160,7 +160,7 @@ def _side(store: Store, word: str) -> Side:
         raise
 
 
-def _plainly_named(store: Store, word: str, first: PayloadNotFound) -> Side:
+def _plainly_named(store: Catalogue, word: str, first: PayloadNotFound) -> Side:
     """A payload whose name itself looks like NAME@REVISION."""
     try:
         return _of(store, store.get_payload(word))
@@ -168,7 +168,7 @@ def _plainly_named(store: Store, word: str, first: PayloadNotFound) -> Side:
         raise first from None
 
 
-def _in_tag(store: Store, tag: str, run: Run, name: str) -> Side:
+def _in_tag(store: Catalogue, tag: str, run: Run, name: str) -> Side:
     """What a tag gives for a run; a manager compares OPEN tags, too."""
     from conditions.payload_diff import Side
 
@@ -179,7 +179,7 @@ def _in_tag(store: Store, tag: str, run: Run, name: str) -> Side:
     return Side.of_payload(payload, store.payload_path(payload), tag)
 
 
-def _of(store: Store, payload: Payload) -> Side:
+def _of(store: Catalogue, payload: Payload) -> Side:
     from conditions.payload_diff import Side
 
     return Side.of_payload(payload, store.payload_path(payload))

@@ -13,11 +13,6 @@ from conditions.tags import TagState
 
 STATES = click.Choice([state.value for state in TagState], case_sensitive=False)
 FINAL = (TagState.PUBLISHED, TagState.INVALID)  # there is no way back from these, so the name is asked for again
-# What is left to go from each state; from the others the step to PUBLISHED is refused, with the reason.
-STEPS_TO_PUBLISHED = {
-    TagState.OPEN: (TagState.TESTING, TagState.VALIDATED, TagState.PUBLISHED),
-    TagState.TESTING: (TagState.VALIDATED, TagState.PUBLISHED),
-}
 COLUMNS = ("name", "state", "type", "payloads", "modified_at", "modified_by", "description")
 HISTORY_COLUMNS = ("at", "who", "action", "subject", "before", "after")
 
@@ -122,9 +117,7 @@ def publish(settings: Settings, name: str, confirm: str | None) -> None:
     with settings.open() as store:
         store.get_tag(name)
         confirm_name(name, "published", confirm)
-        with store.transaction():
-            for step in STEPS_TO_PUBLISHED.get(store.get_tag(name).state, (TagState.PUBLISHED,)):
-                changed = store.set_state(name, step)
+        changed = store.publish_tag(name)
     echo_record(tag_record(changed), as_json=settings.as_json)
 
 
