@@ -500,7 +500,7 @@ class DiffOut(Out):
 
     left: str
     right: str
-    same_names: int
+    same_names: list[str]
     summary: str
     differences: list[DifferenceOut]
     payloads: list[PayloadOut]
@@ -572,4 +572,4 @@ class ErrorOut(Out):
     code: int
     reason: str
     message: str
-    details: dict[str, Any]
+    details: dict[str, Any] | None = None

@@ -69,8 +69,11 @@ class _HeadAsGet:
         async def send_head(message: Message) -> None:
             await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
-        scope["method"] = "GET"  # in place: layers around this one read what routes leave in the scope
-        await self.app(scope, receive, send_head)
+        inner = {**scope, "method": "GET"}
+        try:
+            await self.app(inner, receive, send_head)
+        finally:  # layers around this one read what routes leave in the scope
+            scope.update(inner | {"method": "HEAD"})
 
 
 async def _refused(request: Request, error: Exception) -> Response:
