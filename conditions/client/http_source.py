@@ -11,25 +11,25 @@ import threading
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final, Protocol
-from urllib.parse import quote
+from typing import Final, Protocol, TypeAlias
 
 import requests
 
 from conditions.client.belle2_source import Belle2Source, shake_hands
 from conditions.client.cache import PayloadCache
-from conditions.client.http import HttpClient, HttpConfig, answers_of
+from conditions.client.http import HttpClient, HttpConfig, answers_of, shown_url
+from conditions.client.remote import RemoteStore
 from conditions.errors import BadAnswer, NotFoundError
 from conditions.iov import Run
 from conditions.payload import Payload
 from conditions.resolve import Held, Resolved, TagFacts, check_stack, parse_stack
 from conditions.tags import TagState
-from conditions.wire import answers_from, facts_from, held_from
+from conditions.wire import held_from
 
 MOST_NAMES: Final = 100  # in a URL; who wants more gets all and takes what it wants
-MOST_RUNS: Final = 10_000  # in a request
 KEPT_ANSWERS: Final = 10_000
 IMPATIENT: Final = HttpConfig(connect_timeout_s=5, attempts=3)  # there is another provider
 
@@ -57,6 +57,10 @@ class ServerSource(Protocol):
         """The payload's verified file."""
         ...
 
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
+
 
 class HttpSource:
     """A server as a source; which language it speaks is found out when it is first asked.
@@ -68,11 +72,11 @@ class HttpSource:
     """
 
     def __init__(self, url: str, cache: PayloadCache, *, patient: bool = True) -> None:
-        base_url = url.rstrip("/").removesuffix("/v1").removesuffix("/v2")
-        self._http = HttpClient(base_url, HttpConfig() if patient else IMPATIENT)
+        self._base_url = url.rstrip("/").removesuffix("/v1").removesuffix("/v2")
+        self._config = HttpConfig() if patient else IMPATIENT
         self._cache = cache
         self._spoken: ServerSource | None = None
-        self.url = self._http.url
+        self.url = shown_url(self._base_url)
 
     def resolve_many(
         self, stack: Sequence[str], runs: Iterable[Run], names: Iterable[str] | None = None, *, allow_open: bool = False
@@ -97,17 +101,23 @@ class HttpSource:
 
     def close(self) -> None:
         """Let go of the connections."""
-        self._http.close()
+        if self._spoken is not None:
+            self._spoken.close()
 
     def _server(self) -> ServerSource:
         if self._spoken is None:
+            http = HttpClient(self._base_url, self._config)
             try:
-                self._http.respond("HEAD", "v1/openapi.json").close()
-                self._spoken = V1Source(self._http, self._cache)
+                http.respond("HEAD", "v1/openapi.json").close()
+                http.close()
+                self._spoken = V1Source(self._base_url, self._cache, self._config)
             except (BadAnswer, NotFoundError):
-                shake_hands(self._http)
-                self._spoken = Belle2Source(self._http, self._cache)
+                shake_hands(http)
+                self._spoken = Belle2Source(http, self._cache)
         return self._spoken
+
+
+_Question: TypeAlias = tuple[tuple[str, str], ...]  # the parameters of a request
 
 
 @dataclass(frozen=True)
@@ -116,70 +126,60 @@ class _Kept:
 
     held: Held
     etag: str | None
-    params: tuple[tuple[str, str], ...]
+    params: _Question
     fixed: bool  # made from tags that cannot change
 
 
 _first_key = attrgetter("held.holds.first_key")
 
 
-class V1Source:
-    """Reads over `/v1`."""
+class V1Source(RemoteStore):
+    """A server that speaks `/v1`, asked again only past what its answers hold for."""
 
-    def __init__(self, http: HttpClient, cache: PayloadCache) -> None:
-        self._http, self._cache = http, cache
-        self._kept: dict[tuple[tuple[str, str], ...], list[_Kept]] = {}
+    def __init__(self, url: str, cache: PayloadCache, config: HttpConfig) -> None:
+        super().__init__(url, cache, config)
+        self._kept: dict[_Question, list[_Kept]] = {}
         self._n_kept = 0
         self._lock = threading.Lock()
 
     def resolve_many(
-        self, stack: Sequence[str], runs: Iterable[Run], names: Iterable[str] | None = None, *, allow_open: bool = False
+        self,
+        stack: Sequence[str] | str,
+        runs: Iterable[Run],
+        names: Iterable[str] | None = None,
+        *,
+        allow_open: bool = False,
+        as_of: datetime | None = None,
     ) -> dict[Run, dict[str, Resolved]]:
-        """The winners for each run; many runs are one request."""
-        wanted = None if names is None else sorted(set(names))
-        asked = sorted(set(runs))
-        if len(asked) == 1:
-            return {asked[0]: dict(self.resolve_held(stack, asked[0], wanted, allow_open=allow_open).answer)}
-        found: dict[Run, dict[str, Resolved]] = {}
-        for begin in range(0, len(asked), MOST_RUNS):
-            given = self._post(stack, asked[begin : begin + MOST_RUNS], wanted, allow_open=allow_open)
-            with answers_of(self._http.url):
-                found.update(answers_from(given))
-        return {run: found[run] for run in asked}
+        """The winners for each run; one run alone may be answered already."""
+        asked = list(runs)
+        if len(asked) == 1 and as_of is None:
+            return {asked[0]: dict(self.resolve_held(stack, asked[0], names, allow_open=allow_open).answer)}
+        return super().resolve_many(stack, asked, names, allow_open=allow_open, as_of=as_of)
 
     def resolve_held(
-        self, stack: Sequence[str], run: Run, names: Iterable[str] | None = None, *, allow_open: bool = False
+        self,
+        stack: Sequence[str] | str,
+        run: Run,
+        names: Iterable[str] | None = None,
+        *,
+        allow_open: bool = False,
+        as_of: datetime | None = None,
     ) -> Held:
         """The winners for a run and the runs they hold for; a kept answer where there is one."""
-        wanted = None if names is None else sorted(set(names))
+        if as_of is not None:
+            return super().resolve_held(stack, run, names, allow_open=allow_open, as_of=as_of)
+        wanted = None if names is None else [names] if isinstance(names, str) else sorted(set(names))
         asked = wanted if wanted is None or len(wanted) <= MOST_NAMES else None
         question = [("tag", entry) for entry in check_stack(stack)]
         question += [("name", name) for name in asked or ()] + ([("allow_open", "1")] if allow_open else [])
-        held = self._held(tuple(question), stack, run)
+        with self._named():
+            held = self._held(tuple(question), check_stack(stack), run)
         if asked == wanted:
             return held
         return replace(held, answer={name: won for name, won in held.answer.items() if name in set(wanted or ())})
 
-    def tag_facts(self, stack: Sequence[str]) -> tuple[TagFacts, ...]:
-        """State and content of the tags."""
-        given = self._post(stack, [], None, allow_open=True)
-        with answers_of(self._http.url):
-            return tuple(facts_from(each) for each in given["tags"])
-
-    def payload_path(self, payload: Payload) -> Path:
-        """The payload's verified file; one known by md5 is asked for by name and revision."""
-        by_name = f"v1/payloads/{quote(payload.name, safe='')}/{payload.revision}/file"
-        path = f"v1/files/{payload.sha256}" if payload.sha256 else by_name
-        return self._cache.path_of(payload, lambda sink: self._http.fetch(path, sink))
-
-    def _post(self, stack: Sequence[str], runs: Sequence[Run], names: list[str] | None, *, allow_open: bool) -> Any:
-        body: dict[str, Any] = {"tags": list(check_stack(stack)), "runs": [f"{run.exp},{run.run}" for run in runs]}
-        body |= {} if names is None else {"names": names}
-        return self._http.send(
-            "POST", "v1/resolve", json=body | {"allow_open": allow_open}, repeatable=True, change=False
-        )
-
-    def _held(self, question: tuple[tuple[str, str], ...], stack: Sequence[str], run: Run) -> Held:
+    def _held(self, question: _Question, stack: Sequence[str], run: Run) -> Held:
         kept = self._find(question, run)
         if kept is not None:
             held = kept.held if kept.fixed else self._asked_again(question, stack, kept)
@@ -189,7 +189,7 @@ class V1Source:
         response = self._http.respond("GET", "v1/resolve", params=list(params))
         return self._keep(question, stack, params, response).held
 
-    def _asked_again(self, question: tuple[tuple[str, str], ...], stack: Sequence[str], kept: _Kept) -> Held:
+    def _asked_again(self, question: _Question, stack: Sequence[str], kept: _Kept) -> Held:
         """The answer that is kept, or what has taken its place."""
         # The question of the run that was asked first: its answer is the one that the ETag is of.
         headers = {} if kept.etag is None else {"If-None-Match": kept.etag}
@@ -198,7 +198,7 @@ class V1Source:
             return kept.held
         return self._keep(question, stack, kept.params, response, kept).held
 
-    def _find(self, question: tuple[tuple[str, str], ...], run: Run) -> _Kept | None:
+    def _find(self, question: _Question, run: Run) -> _Kept | None:
         with self._lock:
             kept = self._kept.get(question, [])
             position = bisect_right(kept, run.key, key=_first_key) - 1
@@ -206,9 +206,9 @@ class V1Source:
 
     def _keep(
         self,
-        question: tuple[tuple[str, str], ...],
+        question: _Question,
         stack: Sequence[str],
-        params: tuple[tuple[str, str], ...],
+        params: _Question,
         response: requests.Response,
         old: _Kept | None = None,
     ) -> _Kept:
