@@ -1,5 +1,8 @@
 """A plain HTTP server in a process of its own, which serves a folder and writes down every request.
 
+It is a proxy, too: a request for another server is passed on, and written down with its path and the answer's status.
+What `refuse` names is not passed on but answered 404, as by a server that does not have it.
+
 A test may ask for faults: `faults({"/path": [{"status": 503}, {"cut_bytes": 10}]})` makes the first request of that
 path fail with 503, the second send too little, and all later ones succeed.
 """
@@ -13,11 +16,13 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
-LOG, FAULTS = "requests.log", "faults.json"
+LOG, FAULTS, REFUSED = "requests.log", "faults.json", "refused"
 
 
 class Web:
@@ -37,6 +42,10 @@ class Web:
         temporary = self.notes / "faults.new"
         temporary.write_text(json.dumps(by_path), encoding="utf-8")
         temporary.replace(self.notes / FAULTS)
+
+    def refuse(self, *begins: str) -> None:
+        """Paths, by their begin, that the proxy does not pass on."""
+        (self.notes / REFUSED).write_text(" ".join(begins), encoding="utf-8")
 
     def kill(self) -> None:
         """Kill the server; connections are refused from now on."""
@@ -68,6 +77,9 @@ class _Handler(SimpleHTTPRequestHandler):
     lock = threading.Lock()
 
     def do_GET(self) -> None:
+        if self.path.startswith("http://"):
+            self._pass_on()
+            return
         fault = self._fault()
         if "status" in fault:
             body = b'{"code": 503, "reason": "busy", "message": "on purpose"}'
@@ -86,8 +98,45 @@ class _Handler(SimpleHTTPRequestHandler):
             super().do_GET()
 
     def do_HEAD(self) -> None:
+        if self.path.startswith("http://"):
+            self._pass_on()
+            return
         self._fault()
         super().do_HEAD()
+
+    def do_POST(self) -> None:
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Ask the server that the request is for, as a proxy does."""
+        parts = urlsplit(self.path)
+        path = urlunsplit(parts._replace(scheme="", netloc=""))
+        refused = [begin for begin in self._refused() if path.startswith(begin)]
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "proxy-connection"}
+        if refused:
+            status, given, answer = 404, [("Content-Type", "text/html")], b"<html>not here</html>"
+        else:
+            connection = HTTPConnection(parts.netloc, timeout=60)
+            connection.request(self.command, path, body or None, headers)
+            response = connection.getresponse()
+            status, given, answer = response.status, response.getheaders(), response.read()
+            connection.close()
+        with self.lock, (self.notes / LOG).open("a", encoding="utf-8") as stream:
+            stream.write(f"{self.command} {path} {status}\n")
+        self.send_response(status)
+        for name, value in given:
+            if name.lower() not in ("transfer-encoding", "connection", "content-length", "date", "server"):
+                self.send_header(name, value)
+        length = {name.lower(): value for name, value in given}.get("content-length", str(len(answer)))
+        self.send_header("Content-Length", length if self.command == "HEAD" else str(len(answer)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer)
+
+    def _refused(self) -> list[str]:
+        refused = self.notes / REFUSED
+        return refused.read_text(encoding="utf-8").split() if refused.exists() else []
 
     def _damaged(self, fault: Mapping[str, Any]) -> None:
         body = Path(self.translate_path(self.path)).read_bytes()
