@@ -122,7 +122,7 @@ async def _said(request: Request, error: Exception) -> Response:
     if not isinstance(error, ConditionsError):
         raise AssertionError("this handler is for our errors only") from error
     if status_of(error) >= 500:
-        LOG.warning("%s %s: %s", request.method, request.url.path, error)
+        LOG.warning("%s %s: %s", request.method, request.scope["path"], error)
     return problem_response(error, details=_wants_details(request.scope))
 
 
@@ -131,7 +131,7 @@ async def _http(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 500)
     headers = dict(getattr(error, "headers", None) or {})
     if status == 404:
-        text = f"no such place: {request.method} {request.url.path}"
+        text = f"no such place: {request.method} {request.scope['path']}"
     elif status == 405:
         text = f"{request.method} is not possible here; {headers.get('Allow', 'another method')} is"
     else:

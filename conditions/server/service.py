@@ -105,7 +105,7 @@ class Service:
         if _HOST.fullmatch(host) is None:
             name, port = scope.get("server") or ("localhost", None)
             host = (f"{name}:{port}" if port else name).encode()
-        return f"{scheme}://{host.decode()}{scope.get('root_path', '')}/"
+        return f"{scheme}://{host.decode()}/"
 
     def close(self) -> None:
         """Let calls end, then let go of the store."""
