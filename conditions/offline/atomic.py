@@ -14,8 +14,13 @@ TAKEN = "it is there already"
 
 
 @contextmanager
-def complete_file(target: Path, *, replace: bool) -> Iterator[Path]:
-    """A temporary file beside `target` that gets its name in the end, flushed to the disk; an error leaves nothing.
+def complete_file(target: Path, *, replace: bool, flush: bool = True) -> Iterator[Path]:
+    """A temporary file beside `target` that gets its name in the end; an error leaves nothing.
+
+    Args:
+        target: the file.
+        replace: whether it takes the place of one that is there.
+        flush: wait until it is on the disk, so that not even a power cut leaves half of it under its name.
 
     Raises:
         NotSaved: the place is taken and `replace` is off, or cannot be written.
@@ -30,10 +35,12 @@ def complete_file(target: Path, *, replace: bool) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        _flush(temporary, os.O_RDWR)
+        if flush:
+            _flush(temporary, os.O_RDWR)
         temporary.chmod(0o666 & ~_umask())  # mkstemp's files are private, this is a file like any other
         _give_name(temporary, target, replace=replace)
-        _flush(target.parent, os.O_RDONLY)
+        if flush:
+            _flush(target.parent, os.O_RDONLY)
     except OSError as error:
         raise NotSaved(target, error.strerror or str(error)) from error
     finally:

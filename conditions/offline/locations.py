@@ -81,9 +81,9 @@ class PayloadFolder:
                 log.warning("%s had other bytes in %s, which is written anew", payload, path)
         except OSError as error:
             raise NotSaved(path, error.strerror or str(error)) from error
-        with complete_file(path, replace=True) as temporary:
-            _copy(payload, source, temporary)
-            fault = fault_of(temporary, payload)
+        # Who reads compares the bytes, so what a power cut leaves does no harm: there is no wait for the disk.
+        with complete_file(path, replace=True, flush=False) as temporary:
+            fault = _copy(payload, source, temporary)
             if fault is not None:
                 raise PayloadCorrupt(payload.name, payload.revision, source, fault)
         return path
@@ -112,17 +112,36 @@ def fault_of(path: Path, payload: Payload) -> str | None:
     with path.open("rb") as stream:
         size_bytes = os.fstat(stream.fileno()).st_size
         if payload.size_bytes >= 0 and size_bytes != payload.size_bytes:
-            return f"has {size_bytes} bytes instead of {payload.size_bytes}"
-        kind, wanted = ("sha256", payload.sha256) if payload.sha256 else ("md5", payload.md5)
-        digest = hashlib.file_digest(stream, lambda: hashlib.new(kind, usedforsecurity=kind != "md5")).hexdigest()
-    return None if digest == wanted else f"has {kind} {digest} instead of {wanted}"
+            return _other_size(payload, size_bytes)
+        return _fault(payload, size_bytes, hashlib.file_digest(stream, lambda: _digest_of(payload)).hexdigest())
 
 
-def _copy(payload: Payload, source: Path, target: Path) -> None:
+def _copy(payload: Payload, source: Path, target: Path) -> str | None:
+    """Copy a file; what is wrong with the bytes that were copied, None when they are the payload's."""
     try:
         reader = source.open("rb")
     except OSError as error:
         raise PayloadCorrupt(payload.name, payload.revision, source, error.strerror or str(error)) from error
+    digest, size_bytes = _digest_of(payload), 0
     with reader, target.open("wb") as writer:
         while chunk := reader.read(CHUNK_BYTES):
             writer.write(chunk)
+            digest.update(chunk)
+            size_bytes += len(chunk)
+    return _fault(payload, size_bytes, digest.hexdigest())
+
+
+def _digest_of(payload: Payload) -> hashlib._Hash:
+    """The best digest that is known of a payload, to be computed."""
+    return hashlib.sha256() if payload.sha256 else hashlib.md5(usedforsecurity=False)
+
+
+def _fault(payload: Payload, size_bytes: int, digest: str) -> str | None:
+    if payload.size_bytes not in (-1, size_bytes):
+        return _other_size(payload, size_bytes)
+    kind, wanted = ("sha256", payload.sha256) if payload.sha256 else ("md5", payload.md5)
+    return None if digest == wanted else f"has {kind} {digest} instead of {wanted}"
+
+
+def _other_size(payload: Payload, size_bytes: int) -> str:
+    return f"has {size_bytes} bytes instead of {payload.size_bytes}"
