@@ -38,33 +38,32 @@ def numbers(values: NDArray[np.int64], n_pieces: int, fill: bytes) -> NDArray[np
     """Cells of `4 * n_pieces` digits, padded at the left.
 
     Args:
-        values: any shape, none negative.
+        values: (n,) none negative.
         n_pieces: enough for the largest of them.
         fill: what stands before the first digit.
     """
     first, middle, last = _digit_tables(fill)
-    texts = np.empty((*values.shape, n_pieces), dtype=np.uint32)
-    above = values
-    for place in range(n_pieces - 1, -1, -1):  # from the right
-        rest = above
-        above = rest // _PIECE if place else np.zeros_like(rest)
-        piece = rest - above * _PIECE
-        table = last if place == n_pieces - 1 else middle
-        if place == 0:
-            texts[..., 0] = (last[_PIECE:] if n_pieces == 1 else first).take(piece)
-        else:
-            texts[..., place] = table.take(piece + _PIECE * (above == 0))
-    return texts.view(f"V{DIGITS * n_pieces}")[..., 0]
+    texts = np.empty((len(values), n_pieces), dtype=np.uint32)
+    left = values
+    for place in range(n_pieces - 1, 0, -1):  # from the right
+        above = left // _PIECE
+        piece = left - above * _PIECE
+        piece += _PIECE * (above == 0)
+        texts[:, place] = (last if place == n_pieces - 1 else middle).take(piece)
+        left = above
+    texts[:, 0] = (first if n_pieces > 1 else last[_PIECE:]).take(left)
+    return texts.view(f"V{DIGITS * n_pieces}")[:, 0]
 
 
-def hexadecimals(digests: NDArray[np.void], suffix: bytes) -> NDArray[np.void]:
-    """Cells of two digits for every byte, then `suffix`."""
-    width, n = 2 * digests.dtype.itemsize, len(digests)
-    pairs = np.ascontiguousarray(digests).view("<u2").reshape(n, -1)
-    texts = np.empty(n, dtype=[("hex", f"V{width}"), ("end", f"V{len(suffix)}")])
-    texts["hex"] = _hex_table().take(pairs).view(f"V{width}")[:, 0]
-    texts["end"] = np.void(suffix)
-    return texts.view(f"V{width + len(suffix)}")
+def right_part(texts: NDArray[np.void], width: int) -> NDArray[np.void]:
+    """The last bytes of cells."""
+    return texts.view(np.uint8).reshape(len(texts), -1)[:, -width:].copy().view(f"V{width}")[:, 0]
+
+
+def hexadecimals(digests: NDArray[np.void]) -> NDArray[np.void]:
+    """Cells of two digits for every byte."""
+    pairs = np.ascontiguousarray(digests).view("<u2").reshape(len(digests), -1)
+    return _hex_table().take(pairs).view(f"V{2 * digests.dtype.itemsize}")[:, 0]
 
 
 def moments(times: NDArray[np.int64], style: MomentStyle, suffix: bytes, fill: bytes) -> NDArray[np.void]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from conditions.store.index_rows import TagRows
 
 LEAST_CHANGES: Final = 256  # between two marks; a lookup looks at so many rows in about 2 µs
-FEW_MOMENTS: Final = 65_536  # different times, up to which a row has a number of two bytes instead of its times
+FEW_MOMENTS: Final = 1 << 18  # different times, up to which rows count in them instead of having times of their own
 _NO_RUN: Final = 2**RUN_BITS - 1  # the place of an open end, where no run is
 
 

@@ -57,5 +57,5 @@ def test_a_whole_second_has_no_fraction_in_the_short_style() -> None:
 
 def test_digests_are_two_digits_a_byte() -> None:
     digests = np.frombuffer(bytes(range(32)), dtype="V16")
-    made = cells.hexadecimals(digests, b'"')
-    assert _texts(made) == [bytes(range(16)).hex().encode() + b'"', bytes(range(16, 32)).hex().encode() + b'"']
+    made = cells.hexadecimals(digests)
+    assert _texts(made) == [bytes(range(16)).hex().encode(), bytes(range(16, 32)).hex().encode()]

@@ -72,8 +72,8 @@ def test_many_different_times_are_said_too(monkeypatch: pytest.MonkeyPatch) -> N
     check(index, everything, SPACE)
 
 
-def test_revisions_too_many_for_a_table_are_said_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("conditions.server.forms.MAX_TABLE", 10)
+def test_values_too_many_for_a_table_are_said_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("conditions.server.columns.MAX_TABLE", 1)
     check(compile_index(tag_rows(ROWS)), covering, SPACE)
 
 
