@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from conditions.client.transport import Source
-from conditions.errors import BadRecord, ConditionsError, NotSaved
+from conditions.errors import BadRecord, ConditionsError, NotSaved, PastUnknown
 from conditions.iov import IntervalOfValidity, Run
 from conditions.payload import Payload
 from conditions.resolve import Resolved, TagFacts, parse_tag_ref
@@ -200,9 +200,8 @@ def differences(record: JobRecord, source: Source, *, allow_open: bool = True) -
     fixed = {facts.name: facts.content_revision for facts in record.tags if facts.state is not TagState.PUBLISHED}
     said: list[str] = []
     for lookup, recorded in record.lookups.items():
-        stack = [_at_revision(entry, fixed) for entry in lookup.stack]
         try:
-            found = source.resolve_many(stack, [lookup.run], lookup.names, allow_open=allow_open)[lookup.run]
+            found = _asked(source, lookup, fixed, allow_open=allow_open)
         except ConditionsError as error:
             said.append(f"{lookup.run}: {error}")
             continue
@@ -213,6 +212,15 @@ def differences(record: JobRecord, source: Source, *, allow_open: bool = True) -
             if not _same_bytes(ours.get(name), theirs.get(name))
         ]
     return said
+
+
+def _asked(source: Source, lookup: Lookup, revisions: Mapping[str, int], *, allow_open: bool) -> dict[str, Resolved]:
+    """What the source says now about the content of then."""
+    then = [_at_revision(entry, revisions) for entry in lookup.stack]
+    try:
+        return source.resolve_many(then, [lookup.run], lookup.names, allow_open=allow_open)[lookup.run]
+    except PastUnknown:
+        return source.resolve_many(lookup.stack, [lookup.run], lookup.names, allow_open=allow_open)[lookup.run]
 
 
 def _same_bytes(ours: Payload | None, theirs: Payload | None) -> bool:
