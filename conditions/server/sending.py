@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, BinaryIO, Final, Protocol, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
@@ -24,6 +24,8 @@ from conditions.store.session import Store
 
 PIECE_BYTES: Final = 1 << 20
 REMEMBERED: Final = 20_000  # files that are known to be sound, 200 bytes each
+LINK_S: Final = 3600  # how long a link into a bucket is good; a large file on a slow line may begin that late
+BYTES: Final = "application/octet-stream"
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 _RANGE: Final = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))", re.IGNORECASE)
 _LOCKS: Final = 32  # of two requests for the same unknown file one compares, the other waits
@@ -54,64 +56,65 @@ class PayloadBytes:
     Args:
         store: where the payloads are.
         runs: calls what blocks.
-        redirect: send clients to a bucket instead, when the payloads lie in one.
+        redirect: send clients to a bucket, when the payloads lie in one, rather than pass its bytes on.
     """
 
     def __init__(self, store: Store, runs: Runs, *, redirect: bool = True) -> None:
         self._store, self._runs, self._redirect = store, runs, redirect
+        self._in_folder: bool | None = None  # nobody has looked yet
         self._sound: OrderedDict[str, tuple[Path, Signature]] = OrderedDict()
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
 
     async def response(self, request: Request, payload: Payload) -> Response:
         """The bytes, those of the range that was asked for, or the word that the client has them already."""
         etag = f'"{payload.sha256}"'
-        headers = {
-            "ETag": etag,
-            "Cache-Control": FOR_EVER,
-            "Accept-Ranges": "bytes",
-            "X-Content-Type-Options": "nosniff",
-        }
+        headers = {"ETag": etag, "Cache-Control": FOR_EVER, "Accept-Ranges": "bytes"}
         if _has_already(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers=headers)
+        if not self._in_folder:
+            url = await self._runs.run(self._store.payload_url, payload, LINK_S)
+            self._in_folder = url is None
+            if url is not None and self._redirect:
+                return RedirectResponse(url, 302, {"Cache-Control": f"private, max-age={LINK_S // 2}"})
         span = span_of(request.headers, payload.size_bytes, etag) if request.method == "GET" else _whole(payload)
-        headers["Content-Length"] = str(span.count)
+        headers |= {"Content-Length": str(span.count), "X-Content-Type-Options": "nosniff"}
         if span.part:
             headers["Content-Range"] = f"bytes {span.begin}-{span.begin + span.count - 1}/{payload.size_bytes}"
-        status = 206 if span.part else 200
-        handle, piece = await self._runs.run(self._open, payload, span)
-        if handle is None or request.method == "HEAD":
-            if handle is not None:
-                os.close(handle)
-            body = b"" if request.method == "HEAD" else piece
-            response = Response(body, status, media_type="application/octet-stream")
-            response.headers.update(headers)
-            return response
-        pieces = self._pieces(handle, piece, span)
-        return StreamingResponse(pieces, status, headers, media_type="application/octet-stream")
+        first = 0 if request.method == "HEAD" else min(span.count, PIECE_BYTES)
+        stream, piece = await self._runs.run(self._open, payload, span, first)
+        if stream is None:
+            body = Response(piece, 206 if span.part else 200, media_type=BYTES)
+            body.headers.update(headers)
+            return body
+        return StreamingResponse(self._pieces(stream, piece, span), 206 if span.part else 200, headers, BYTES)
 
-    async def _pieces(self, handle: int, piece: bytes, span: Span) -> AsyncIterator[bytes]:
-        """A file's bytes, a piece at a time."""
+    async def _pieces(self, stream: BinaryIO, piece: bytes, span: Span) -> AsyncIterator[bytes]:
+        """A stream's bytes, a piece at a time; one that ends early cuts the connection, which clients notice."""
         try:
-            place, end = span.begin, span.begin + span.count
+            left = span.count
             while piece:
                 yield piece
-                place += len(piece)
-                piece = await self._runs.run(os.pread, handle, min(PIECE_BYTES, end - place), place)
+                left -= len(piece)
+                piece = await self._runs.run(stream.read, min(PIECE_BYTES, left)) if left else b""
         finally:
-            os.close(handle)
+            stream.close()
 
-    def _open(self, payload: Payload, span: Span) -> tuple[int | None, bytes]:
-        """The first piece of a sound file, with the open file unless that is all."""
-        handle = self._open_sound(payload)
+    def _open(self, payload: Payload, span: Span, first: int) -> tuple[BinaryIO | None, bytes]:
+        """The first bytes, with the stream of the others unless no more are wanted."""
+        if self._in_folder:
+            stream: BinaryIO = os.fdopen(self._open_sound(payload), "rb", 0)
+            stream.seek(span.begin)
+        else:
+            stream = self._store.open_payload(payload, span.begin, span.begin + span.count - 1)
         try:
-            piece = os.pread(handle, min(span.count, PIECE_BYTES), span.begin)
+            piece = stream.read(first)
         except BaseException:
-            os.close(handle)
+            stream.close()
             raise
-        if len(piece) == span.count:
-            os.close(handle)
+        if first in (0, span.count):
+            stream.close()
             return None, piece
-        return handle, piece
+        return stream, piece
 
     def _open_sound(self, payload: Payload) -> int:
         """An open file whose bytes were compared with the payload's digest.
@@ -167,11 +170,6 @@ def span_of(headers: Mapping[str, str], size_bytes: int, etag: str) -> Span:
             return Span(0, size_bytes)  # written the wrong way round: as if it were not there
         raise RequestRefused(416, f"the file has {size_bytes} bytes", {"Content-Range": f"bytes */{size_bytes}"})
     return Span(begin, end - begin, part=True)
-
-
-def redirect_to(url: str) -> Response:
-    """Send a client to a place that is good for a while only."""
-    return RedirectResponse(url, 302, {"Cache-Control": "no-store"})
 
 
 def _whole(payload: Payload) -> Span:

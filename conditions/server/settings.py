@@ -71,7 +71,15 @@ class ServerSettings:
     shutdown_s: float = 10.0
 
     def __post_init__(self) -> None:
-        for name in ("workers", "threads", "max_body_bytes", "max_json_bytes", "body_idle_s"):
+        for name in (
+            "workers",
+            "threads",
+            "max_body_bytes",
+            "max_json_bytes",
+            "body_idle_s",
+            "index_bytes",
+            "answer_bytes",
+        ):
             if getattr(self, name) <= 0:
                 raise BadInputError(f"{name} is {getattr(self, name)}; it must be more than 0")
         if self.public_url is not None and not self.public_url.startswith(("http://", "https://")):

@@ -14,8 +14,10 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import FrameType
 from typing import Final
 
@@ -54,8 +56,9 @@ def serve(settings: ServerSettings, say: Callable[[str], None]) -> int:
     store = open_service_store(settings)
     listener = _listen(settings)
     store.close()  # a worker makes connections of its own
-    parent = _Parent(settings, store, listener)
-    return parent.run(lambda: say(_greeting(settings, listener, writable=has_key)))
+    with tempfile.TemporaryDirectory(prefix="conditions-indexes-") as folder:
+        parent = _Parent(replace(settings, indexes=settings.indexes or folder), store, listener)
+        return parent.run(lambda: say(_greeting(settings, listener, writable=has_key)))
 
 
 class _Parent:

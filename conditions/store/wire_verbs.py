@@ -20,7 +20,7 @@ from conditions.store import queries, tag_changes
 from conditions.store.core import StoreCore
 from conditions.store.lookup import path_to
 from conditions.store.tables import IovRow, PayloadNameRow, PayloadRow, TagRow
-from conditions.tags import MAX_TAG_NAME, Tag, TagState, check_usable
+from conditions.tags import MAX_TAG_NAME, Tag, TagState
 
 PAGE_ROWS: Final = 2_000  # rows of a large tag in memory at once: a few MB
 PAIRS_AT_ONCE: Final = 1_000
@@ -78,12 +78,10 @@ class WireVerbs(StoreCore):
     def covering_rows(self, tag: str, run: Run) -> list[IovEntry]:
         """Every row of a tag that covers a run, overlaps included, in order of payload name and revision.
 
-        Raises:
-            TagNotFound, TagNotUsable: there is no such tag, or it is INVALID. An OPEN one may be asked.
+        The rows of any tag are told, whatever its state, which whoever wants to use it asks for.
         """
         with self._reading() as connection:
-            number, state = _number_and_state(connection, tag)
-            check_usable(tag, state, allow_open=True)
+            number = _number(connection, tag)
             rows = _read(connection, tag, _covering(number, run.key))
         return sorted(rows, key=lambda row: (row.payload.name, row.payload.revision, row.iov.first_key, row.id))
 
@@ -93,7 +91,7 @@ class WireVerbs(StoreCore):
         A connection is held until the last page was taken, or the iterator is closed.
         """
         with self._at_one_moment() as connection:
-            number, _ = _number_and_state(connection, tag)
+            number = _number(connection, tag)
             rows = _rows(IovRow.tag_id == number).order_by(IovRow.payload_id, IovRow.first_key, IovRow.id)
             for page in connection.execution_options(stream_results=True).execute(rows).partitions(PAGE_ROWS):
                 yield _entries(page, tag)
@@ -164,12 +162,12 @@ def _tag_name(connection: Connection, number: int) -> str:
     return name
 
 
-def _number_and_state(connection: Connection, name: str) -> tuple[int, TagState]:
-    """The number and the state of a tag."""
-    row = connection.execute(select(TagRow.id, TagRow.state).where(TagRow.name == name)).one_or_none()
-    if row is None:
+def _number(connection: Connection, name: str) -> int:
+    """The number of a tag."""
+    number = connection.execute(select(TagRow.id).where(TagRow.name == name)).scalar_one_or_none()
+    if number is None:
         raise queries.tag_not_found(connection, name)
-    return row[0], TagState(row[1])
+    return number
 
 
 def _uncounted(connection: Connection, where: ColumnElement[bool]) -> list[Tag]:
