@@ -121,7 +121,8 @@ def apply_plan(change: Change, tag: LockedTag, plan: Plan, action: str, why: Map
     for changes in batches(plan.changes):
         connection.execute(_CHANGE, [_new_place(change, row, iov) for row, iov in changes])
     for creates in batches(plan.creates):
-        connection.execute(insert(IovRow), [_new_row(change, tag, payload, iov) for payload, iov in creates])
+        new_rows = [_new_row(change, tag, payload, iov) for payload, iov in creates]
+        connection.execute(insert(IovRow).returning(IovRow.id), new_rows).close()  # many rows in one statement
     touch(change, tag, {}, content=True)
     for before, after in _said(plan):
         said = {**why, **after, "content_revision": tag.next_revision}

@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from conditions.batch import Batch, NewIov, NewPayload
 from conditions.errors import ChangeRefused
 from conditions.iov import IntervalOfValidity, Run
 from conditions.store.session import Store, open_store
@@ -95,6 +96,18 @@ def tag_round(url: str, files: str, number: int) -> None:
             last = store.upload(f"last{number}", io.BytesIO(content_of(number)))
             store.add_iov(copy, last.name, last.revision, IntervalOfValidity.always())
             publish(store, copy)
+
+
+def submit_round(url: str, files: str, tag: str, number: int) -> int:
+    """Submit three payloads with their rows, in an order that depends on the number, to a tag that may be new."""
+    names = ["a", "b", "c"][number % 3 :] + ["a", "b", "c"][: number % 3]
+    payloads = tuple(NewPayload(name, io.BytesIO(content_of(number) + name.encode())) for name in names)
+    iovs = tuple(NewIov(name, IntervalOfValidity.of_run(Run(number, 0))) for name in names)
+    state = None if tag == "together" else TagState.TESTING
+    with open_store(url, files) as store:
+        if store.find_tag(tag) is not None and state is not None:
+            return 0
+        return store.submit(Batch(tag, payloads, iovs, create=True, state=state)).n_added
 
 
 def publish(store: Store, tag: str) -> None:
