@@ -140,15 +140,16 @@ class BucketFiles:
             place = self.bucket.shown(_key(payload.sha256))
             raise PayloadCorrupt(payload.name, payload.revision, place, fault)
 
-    def open_stream(self, sha256: str, first: int = 0, last: int | None = None) -> BinaryIO:
+    def open_stream(self, payload: Payload, first: int = 0, last: int | None = None) -> BinaryIO:
         """The bytes of an object from `first` to `last`, as they come, not compared with the digest.
 
         Raises:
             PayloadLost: there is no such object.
         """
-        body = objects.body_of(self.bucket, _key(sha256), first, last)
+        key = _key(payload.sha256)
+        body = objects.body_of(self.bucket, key, first, last)
         if body is None:
-            raise PayloadLost(sha256[:12], 0, self.bucket.shown(_key(sha256)))
+            raise PayloadLost(payload.name, payload.revision, self.bucket.shown(key))
         return cast(BinaryIO, io.BufferedReader(objects.Body(self.bucket, body), CHUNK_BYTES))
 
     def presigned_url(self, sha256: str, expires_s: int) -> str:

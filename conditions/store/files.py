@@ -179,18 +179,18 @@ class PayloadFiles:
         """Compare a payload's file with what is known about it; raises as `verified_path`."""
         self.verified_path(payload)
 
-    def open_stream(self, sha256: str, first: int = 0, last: int | None = None) -> BinaryIO:  # noqa: ARG002
-        """The bytes of a digest from `first` to the end, not compared with the digest.
+    def open_stream(self, payload: Payload, first: int = 0, last: int | None = None) -> BinaryIO:  # noqa: ARG002
+        """A payload's bytes from `first` to the end, not compared with the digest.
 
         Raises:
             PayloadLost: there is no file.
         """
-        path = self.path_of(sha256)
+        path = self.path_of(payload.sha256)
         try:
             stream = path.open("rb")
             stream.seek(first)
         except FileNotFoundError as error:
-            raise PayloadLost(sha256[:12], 0, path) from error
+            raise PayloadLost(payload.name, payload.revision, path) from error
         except OSError as error:
             raise StoreUnavailable(path, error.strerror or str(error)) from error
         return stream

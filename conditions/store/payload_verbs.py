@@ -89,6 +89,20 @@ class PayloadVerbs(StoreCore):
         """
         return self._files.verified_path(payload)
 
+    def open_payload(self, payload: Payload, first: int = 0, last: int | None = None) -> BinaryIO:
+        """A payload's bytes from `first` on as they are kept, without a copy and not compared with the digest.
+
+        The caller closes the stream, and reads no further than `last`, which lets a bucket send no more than that.
+
+        Raises:
+            PayloadLost: it is not there.
+        """
+        return self._files.open_stream(payload, first, last)
+
+    def payload_url(self, payload: Payload, expires_s: int = 3600) -> str | None:
+        """A URL of the bucket that gives the bytes to whoever has it, for a while; None for a folder."""
+        return self._files.presigned_url(payload.sha256, expires_s)
+
     def verify(self, payload: Payload) -> None:
-        """Compare a payload's file with its row; raises as `payload_path` does."""
+        """Compare what is kept of a payload, and no copy of it, with its row; raises as `payload_path` does."""
         self._files.verify(payload)

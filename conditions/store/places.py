@@ -45,8 +45,8 @@ class Files(Protocol):
     def verify(self, payload: Payload) -> None:
         """Read what is kept, and no copy of it, and compare size and digest."""
 
-    def open_stream(self, sha256: str, first: int = 0, last: int | None = None) -> BinaryIO:
-        """The bytes of a digest from `first` on, to be closed by the caller, not compared with the digest.
+    def open_stream(self, payload: Payload, first: int = 0, last: int | None = None) -> BinaryIO:
+        """A payload's bytes from `first` on, to be closed by the caller, not compared with the digest.
 
         `last`, the last byte that will be read, lets a bucket send no more than that; a folder may give more.
         """

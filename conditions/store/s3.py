@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from conditions.errors import BadInputError, StoreFull, StoreUnavailable
 
-ATTEMPTS: Final = 4
+ATTEMPTS: Final = 5  # with growing pauses; a bucket that is away is given up after some seconds
 CONNECT_TIMEOUT_S: Final = 5
 READ_TIMEOUT_S: Final = 60
 CONNECTIONS: Final = 32
@@ -97,6 +97,7 @@ class Bucket:
             connect_timeout=CONNECT_TIMEOUT_S,
             read_timeout=READ_TIMEOUT_S,
             max_pool_connections=CONNECTIONS,
+            signature_version="s3v4",
             s3={"addressing_style": "path" if is_own else "auto"},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",

@@ -11,6 +11,7 @@ import pytest
 
 from conditions.store.schema import upgrade
 from conditions.store.session import Store, open_store
+from support.bucket import BucketServer, new_prefix, session_bucket_server
 from support.postgres import create_database, drop_database, session_cluster, session_template
 from support.server import Server, session_server
 
@@ -38,6 +39,22 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def files_dir(tmp_path: Path) -> Path:
     """Where the payload files of this test's store lie; the store makes it."""
     return tmp_path / "payloads"
+
+
+@pytest.fixture
+def bucket_server(pytestconfig: pytest.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BucketServer:
+    """The session's S3 server, with its address and key in the environment; the cache is the test's own."""
+    server = session_bucket_server(pytestconfig)
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CONDITIONS_CACHE", str(tmp_path / "cache"))
+    return server
+
+
+@pytest.fixture
+def bucket_url(bucket_server: BucketServer) -> str:
+    """URL of a place in the bucket that no other test uses."""
+    return new_prefix()
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ class BucketServer:
         raise RuntimeError((self.folder / "log").read_text(errors="replace")[-4000:])
 
     def start_front(self) -> bool:
-        """Start what speaks S3; whether it answers."""
+        """Start what speaks S3, from a thread that stays as long as it does; whether it answers."""
         filer = f"127.0.0.1:{self.ports['filer.port']}.{self.ports['filer.port.grpc']}"
         command = ["s3", f"-filer={filer}", f"-config={self.folder / 's3.json'}", "-ip.bind=127.0.0.1"]
         command += ["-port.iceberg=0", "-port.lance=0", "-iam=false", "-autoCreateBucket=false"]
@@ -151,7 +151,7 @@ def server(parent: Path | None = None) -> Iterator[BucketServer]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def session_server(config: pytest.Config) -> BucketServer:
+def session_bucket_server(config: pytest.Config) -> BucketServer:
     """The one server of this test session, started when first asked for; pytest ends it, also after failures."""
     if _session_server not in config.stash:
         ending = ExitStack()
