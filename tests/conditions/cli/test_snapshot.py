@@ -12,6 +12,7 @@ import conditions
 from conditions.iov import Run
 from conditions.offline.snapshot import SnapshotSource
 from conditions.store.session import open_store
+from support.server import Server
 from support.snapshots import rows, winners
 from support.stores import publish, tag_with
 
@@ -131,3 +132,40 @@ def test_show_lists_the_tags_and_finds_damage(
     answer = run_command("snapshot", "show", str(path))
     assert (answer.code, "cannot be read as a snapshot" in answer.err) == (1, True)
     assert run_command("snapshot", "show", str(tmp_path / "absent")).code == 1
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)  # the server has databases of its own
+def test_a_server_gives_and_takes_the_same(
+    server: Server, done: Command, run_command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tag, name = server.unique("mc16"), server.unique("gain")
+    token = tmp_path / "token"
+    token.write_text(server.token())
+    monkeypatch.setenv("CONDITIONS_URL", server.url)
+    for variable in ("CONDITIONS_FILES", "CONDITIONS_USER"):
+        monkeypatch.delenv(variable)
+    for number in (1, 2):
+        (tmp_path / f"dbstore_{name}_rev_{number}.root").write_text(f"{name} {number}")
+    (tmp_path / "database.txt").write_text(f"dbstore/{name} 2 0,0,4,-1\ndbstore/{name} 1 5,0,-1,-1\n")
+    upload = ("upload", str(tmp_path / "database.txt"), tag, "--create")
+    assert run_command(*upload).code == 1  # nobody said who asks
+    monkeypatch.setenv("CONDITIONS_TOKEN_FILE", str(token))
+    assert "would upload 2 new payloads" in done(*upload, "--dry-run").err
+    assert "2 of them new" in done(*upload).err
+    done("tag", "publish", tag, "--confirm", tag)
+    monkeypatch.delenv("CONDITIONS_TOKEN_FILE")  # reading needs no token
+    path = tmp_path / "taken" / "s.sqlite"
+    path.parent.mkdir()
+    done("download", tag, "-o", str(path), "--payloads", str(path.parent / "payloads"), "--details")
+    url = server.url.rstrip("/") + "/"
+    assert {row[10] for row in rows(path)} == {url}
+    with SnapshotSource(path) as source:
+        for run, number in ((Run(4, 9), 2), (Run(5, 0), 1)):
+            won = source.resolve_many([tag], [run])[run][name]
+            assert source.payload_path(won.payload).read_text() == f"{name} {number}"
+            address = source.payload_url(won.payload)
+            assert address is not None
+            assert server.session().get("".join(address)).content == f"{name} {number}".encode()
+        with open_store(server.store_url, server.files) as store:
+            assert source.tag_facts([tag]) == store.tag_facts([tag])
+    assert "unchanged" in done("download", tag, "-o", str(path), "--append").out

@@ -191,6 +191,9 @@ def test_a_file_that_is_no_snapshot_is_refused_at_once(foreign: Path, statement:
     [
         ("UPDATE iovs SET firstExp = -1", "first run cannot be negative"),
         ("UPDATE iovs SET firstRun = -4", "first run cannot be negative"),
+        ("UPDATE iovs SET firstRun = -4 WHERE rowid = 1", "first run cannot be negative"),
+        ("UPDATE iovs SET finalRun = -2 WHERE rowid = 1", "only negative number"),
+        ("UPDATE iovs SET finalRun = 2147483647 WHERE rowid = 1", "end at"),
         ("UPDATE iovs SET finalExp = -1, finalRun = 3", "open experiment needs an open run"),
         ("UPDATE iovs SET finalRun = -2", "only negative number"),
         ("UPDATE iovs SET finalExp = 0, firstExp = 8", "first run comes after its last"),

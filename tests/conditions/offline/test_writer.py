@@ -273,6 +273,13 @@ def test_rows_that_become_the_same_by_being_cut_are_one(tmp_path: Path) -> None:
     assert len(rows(path)) == 1
 
 
+def test_of_rows_with_one_payload_the_youngest_wins_also_after_they_were_cut(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    write_snapshot(path, [content([(GAIN, "0,0,4,-1"), (GAIN, "1,0,1,5"), (GAIN, "always")], runs="1,0,1,9")])
+    with SnapshotSource(path) as source:
+        assert str(source.resolve_many(["mc16"], [Run(1, 2)])[Run(1, 2)]["gain"].iov) == "1,0,1,9"
+
+
 def _add(path: Path, number: int) -> None:
     tag = content([(payload(1000 + number, f"p{number}", 1), "always")], name=f"tag{number}", number=1000 + number)
     write_snapshot(path, [tag], append=True)
