@@ -17,6 +17,7 @@ from conditions.payload import check_text
 from conditions.store import schema
 from conditions.store.batch_verbs import BatchVerbs
 from conditions.store.engine import database_url, make_engine, sqlite_path
+from conditions.store.health_verbs import HealthVerbs
 from conditions.store.history_verbs import HistoryVerbs
 from conditions.store.index_verbs import IndexVerbs
 from conditions.store.iov_verbs import IovVerbs
@@ -59,7 +60,7 @@ def open_store(
     return Store(where, engine, _files_folder(where, files), check_text("user", _user(user)), revision)
 
 
-class Store(TagVerbs, PayloadVerbs, IovVerbs, IndexVerbs, PlanVerbs, WireVerbs, HistoryVerbs, BatchVerbs):
+class Store(TagVerbs, PayloadVerbs, IovVerbs, IndexVerbs, PlanVerbs, WireVerbs, HistoryVerbs, BatchVerbs, HealthVerbs):
     """A conditions store; `open_store` makes one. `revision` is that of its schema."""
 
 

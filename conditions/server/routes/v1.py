@@ -66,14 +66,14 @@ class _HeadAsGet:
             await self.app(scope, receive, send)
             return
 
+        inner = {**scope, "method": "GET"}  # the server looks at the method of its own scope
+
         async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                scope.update(inner | {"method": "HEAD"})  # layers around read what routes leave in the scope
             await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
-        inner = {**scope, "method": "GET"}
-        try:
-            await self.app(inner, receive, send_head)
-        finally:  # layers around this one read what routes leave in the scope
-            scope.update(inner | {"method": "HEAD"})
+        await self.app(inner, receive, send_head)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
