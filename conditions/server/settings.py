@@ -39,7 +39,7 @@ class ServerSettings:
         body_idle_s: how long a request's body may pause.
         threads: blocking calls to the store at once, in every worker.
         spool: folder for uploads that are being received; None: the payload folder, or that for temporary files.
-        indexes: folder that the workers share compiled tags in, this server's alone; None: each worker makes its own.
+        indexes: where the folder is made that the workers share compiled tags in; None: among temporary files.
         index_bytes: of all compiled tags that a worker holds; those not asked for longest go first.
         answer_bytes: of the answers that a worker keeps ready.
         redirect: send clients to the bucket for payload bytes rather than pass them through.

@@ -56,8 +56,8 @@ def serve(settings: ServerSettings, say: Callable[[str], None]) -> int:
     store = open_service_store(settings)
     listener = _listen(settings)
     store.close()  # a worker makes connections of its own
-    with tempfile.TemporaryDirectory(prefix="conditions-indexes-") as folder:
-        parent = _Parent(replace(settings, indexes=settings.indexes or folder), store, listener)
+    with tempfile.TemporaryDirectory(prefix="conditions-indexes-", dir=settings.indexes) as folder:
+        parent = _Parent(replace(settings, indexes=folder), store, listener)
         return parent.run(lambda: say(_greeting(settings, listener, writable=has_key)))
 
 
