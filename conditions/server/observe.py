@@ -151,6 +151,8 @@ class _Passage:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             message = {**message, "headers": [*message.get("headers", ()), (b"x-request-id", self._number.encode())]}
+            if self._method == "HEAD" or self._status in _WITHOUT_BODY:
+                self._remember()  # who asked needs no more than the head
         elif message["type"] == "http.response.body":
             self._bytes_out += 0 if self._method == "HEAD" else len(message.get("body", b""))
             if not message.get("more_body", False):
@@ -178,6 +180,7 @@ class _Passage:
         }
 
 
+_WITHOUT_BODY: Final = (204, 304)
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 

@@ -7,20 +7,27 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from support.server import Server, running_server
+from support.server import Server, running_server, session_server
 
 LINE = re.compile(r"^conditions_requests_total\{(.*)\} (\S+)$", re.MULTILINE)
 
 
 @pytest.fixture
-def server(sqlite_url: str, files_dir: Path) -> Any:
+def server(pytestconfig: pytest.Config) -> Server:
+    """The server of all tests: counts are compared with those before."""
+    return session_server(pytestconfig, "sqlite")
+
+
+@pytest.fixture
+def own_server(sqlite_url: str, files_dir: Path) -> Iterator[Server]:
+    """A server to do harm to."""
     with running_server(sqlite_url, files_dir) as running:
         yield running
 
@@ -54,39 +61,41 @@ def lines(server: Server) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
-def test_counts_of_all_workers_add_up_and_outlive_a_worker(server: Server) -> None:
+def test_counts_of_all_workers_add_up_and_outlive_a_worker(own_server: Server) -> None:
     for _ in range(30):
-        assert get(server, "/v1/tags").status_code == 200
-    assert get(server, "/v1/tags/none").status_code == 404
-    assert get(server, "/nowhere/at/all").status_code == 404
-    there = counts(server)
+        assert get(own_server, "/v1/tags").status_code == 200
+    assert get(own_server, "/v1/tags/none").status_code == 404
+    assert get(own_server, "/nowhere/at/all").status_code == 404
+    there = counts(own_server)
     assert there["/v1/tags", "GET", "200"] == 30
     assert there["/v1/tags/{name}", "GET", "404"] == 1
     assert there["none", "GET", "404"] == 1
-    assert "conditions_workers 2.0" in get(server, "/metrics").text
-    os.kill(server.workers()[0], signal.SIGKILL)
-    wait_until(lambda: "conditions_workers 2.0" in get(server, "/metrics").text)
-    assert counts(server)["/v1/tags", "GET", "200"] == 30
+    assert "conditions_workers 2.0" in get(own_server, "/metrics").text
+    os.kill(own_server.workers()[0], signal.SIGKILL)
+    wait_until(lambda: "conditions_workers 2.0" in get(own_server, "/metrics").text)
+    assert counts(own_server)["/v1/tags", "GET", "200"] == 30
 
 
 def test_durations_and_bytes_are_counted_by_route(server: Server) -> None:
-    session = server.session(server.token())
-    made = session.post(f"{server.url}/v1/tags", json={"name": "first"})
-    text = get(server, "/metrics").text
-    assert 'conditions_request_seconds_count{route="/v1/tags"} 1.0' in text
-    assert f'conditions_received_bytes_total{{route="/v1/tags"}} {float(len(made.request.body or b""))}' in text
-    assert f'conditions_sent_bytes_total{{route="/v1/tags"}} {float(len(made.content))}' in text
+    def bytes_in() -> float:
+        found = re.search(r'conditions_received_bytes_total\{route="/v1/tags"\} (\S+)', get(server, "/metrics").text)
+        return 0.0 if found is None else float(found[1])
+
+    before = bytes_in()
+    made = server.session(server.token()).post(f"{server.url}/v1/tags", json={"name": server.unique("counted")})
+    assert bytes_in() - before == len(made.request.body or b"")
+    assert 'conditions_request_seconds_count{route="/v1/tags"}' in get(server, "/metrics").text
 
 
 def test_the_log_says_who_did_what_and_nothing_that_is_secret(server: Server) -> None:
     token = server.token("ada")
     answered = server.session(token).post(
-        f"{server.url}/v1/tags?hidden=secret", json={"name": "first"}, headers={"X-Request-Id": "abc-1"}
+        f"{server.url}/v1/tags?hidden=secret", json={"name": server.unique("logged")}, headers={"X-Request-Id": "abc-1"}
     )
     assert answered.status_code == 201
     assert answered.headers["X-Request-Id"] == "abc-1"
     assert get(server, "/v1/tags/%C3%A9").status_code == 400
-    wait_until(lambda: len(lines(server)) >= 2)
+    wait_until(lambda: any(line["request"] == "abc-1" for line in lines(server)))
     line = next(line for line in lines(server) if line["request"] == "abc-1")
     assert (line["user"], line["action"], line["status"], line["method"]) == ("ada", "create_tag", 201, "POST")
     assert line["bytes_out"] == len(answered.content)
@@ -100,28 +109,31 @@ def test_a_request_number_that_is_none_is_not_taken_over(server: Server) -> None
     assert re.fullmatch("[0-9a-f]{16}", given)
 
 
-def test_a_belle2_lookup_has_a_route_and_an_action(server: Server) -> None:
-    server.session(server.token()).post(f"{server.url}/v1/tags", json={"name": "first"})
-    get(server, "/v2/iovPayloads?gtName=first&expNumber=1&runNumber=1")
-    assert counts(server)["/v2/iovPayloads", "GET", "200"] == 1
+def test_a_belle2_lookup_has_a_route(server: Server) -> None:
+    name, place = server.unique("looked_up"), ("/v2/iovPayloads", "GET", "200")
+    server.session(server.token()).post(f"{server.url}/v1/tags", json={"name": name})
+    before = counts(server).get(place, 0)
+    get(server, f"/v2/iovPayloads?gtName={name}&expNumber=1&runNumber=1")
+    assert counts(server)[place] == before + 1
 
 
 def test_a_head_is_counted_as_one_and_sends_no_body(server: Server) -> None:
-    whole = get(server, "/v1/tags")
+    place = "/v1/tags", "HEAD", "200"
+    before, whole = counts(server).get(place, 0), get(server, "/v1/tags")
     head = requests.head(f"{server.url}/v1/tags", timeout=30)
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["ETag"] == whole.headers["ETag"]
     assert head.headers["Content-Length"] == whole.headers["Content-Length"]
-    assert counts(server)["/v1/tags", "HEAD", "200"] == 1
+    assert counts(server)[place] == before + 1
 
 
-def test_health_and_readiness(server: Server, files_dir: Path) -> None:
-    assert get(server, "/health").json() == {"status": "ok"}
-    assert get(server, "/ready").json() == {"status": "ok"}
+def test_health_and_readiness(own_server: Server, files_dir: Path) -> None:
+    assert get(own_server, "/health").json() == {"status": "ok"}
+    assert get(own_server, "/ready").json() == {"status": "ok"}
     files_dir.mkdir(exist_ok=True)
     (files_dir / "store-id").unlink(missing_ok=True)
     (files_dir / "store-id").mkdir()  # what the operating system refuses to read
-    answered = get(server, "/ready")
+    answered = get(own_server, "/ready")
     assert answered.status_code == 503
     assert answered.json()["code"] == 503
-    assert get(server, "/health").status_code == 200
+    assert get(own_server, "/health").status_code == 200
