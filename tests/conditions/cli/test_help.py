@@ -51,6 +51,8 @@ STORY = (
     "tag publish",
     "tag history",
     "db check",
+    "cache show",
+    "cache clear",
 )
 
 
@@ -90,7 +92,7 @@ def test_help_says_what_it_does_and_ends_with_an_example(path: tuple[str, ...]) 
 
 
 def test_the_story_holds_every_command() -> None:
-    groups = {(), ("db",), ("iov",), ("payload",), ("snapshot",), ("tag",)}
+    groups = {(), ("cache",), ("db",), ("iov",), ("payload",), ("snapshot",), ("tag",)}
     verbs = {" ".join(path) for path in COMMANDS if path not in groups}
     assert verbs == set(STORY)
     assert len(STORY) == len(verbs)
