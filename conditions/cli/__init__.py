@@ -14,6 +14,8 @@ from conditions.cli.options import Noun
 from conditions.errors import BadInputError, ConditionsError, NotFoundError
 
 NOUNS = {
+    "cache": "conditions.cli.cache:cache",
+    "audit": "conditions.cli.history:audit",
     "db": "conditions.cli.db:db",
     "download": "conditions.cli.snapshot:download",
     "iov": "conditions.cli.iov:iov",

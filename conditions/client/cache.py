@@ -93,8 +93,8 @@ class PayloadCache:
         sizes = {(stat.st_dev, stat.st_ino): stat.st_size for _, stat in self._files()}
         return CacheFacts(self.folder, len(sizes), sum(sizes.values()))
 
-    def clear(self, unused_days: float = 0) -> CacheFacts:
-        """Remove the payloads that no process has asked for in so many days; says what was removed.
+    def clear(self, unused_days: float = 0, *, dry_run: bool = False) -> CacheFacts:
+        """Remove the payloads that no process has asked for in so many days; says what was, or would be, removed.
 
         A process that holds the path of a payload, but has not opened it yet, would miss it: on a machine with
         running jobs give days.
@@ -102,10 +102,12 @@ class PayloadCache:
         before = time.time() - unused_days * DAY_S
         removed: dict[tuple[int, int], int] = {}
         for path, stat in list(self._files()):
-            if stat.st_atime <= before:
+            if stat.st_atime > before:
+                continue
+            removed[stat.st_dev, stat.st_ino] = stat.st_size
+            if not dry_run:
                 with _errors_of(self.folder):
                     path.unlink(missing_ok=True)
-                removed[stat.st_dev, stat.st_ino] = stat.st_size
         return CacheFacts(self.folder, len(removed), sum(removed.values()))
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:

@@ -17,6 +17,7 @@ from typing import Protocol, Self
 
 from conditions.client.chain import Chain
 from conditions.client.record import JobRecord
+from conditions.client.replay import ReplaySource
 from conditions.client.transport import Source, facts_of, file_from, held_of
 from conditions.errors import BadInputError, NoPayloadForRun
 from conditions.iov import Run
@@ -157,6 +158,12 @@ class Client:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
             self._record.note_file(wanted, digest, path.stat().st_size)
         return path
+
+    def differences(self) -> list[str]:
+        """What the providers answer today otherwise than the record that is replayed, a line each."""
+        if not isinstance(self.source, ReplaySource):
+            raise BadInputError("this client replays nothing: open it with replay=RECORD")
+        return self.source.differences()
 
     def close(self) -> None:
         """Write the record, if somebody wants it, and let go of the source's connections."""

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from conditions.client.transport import Source
-from conditions.errors import BadRecord, ConditionsError, NotSaved, PastUnknown
+from conditions.errors import BadRecord, NotFoundError, NotSaved, PastUnknown, RefusedError
 from conditions.iov import IntervalOfValidity, Run
 from conditions.payload import Payload
 from conditions.resolve import Resolved, TagFacts, parse_tag_ref
@@ -196,13 +196,16 @@ def differences(record: JobRecord, source: Source, *, allow_open: bool = True) -
 
     A tag that could change when the job ran is asked for at the content revision it had then; a source that knows no
     past (a snapshot) is asked for what it has.
+
+    Raises:
+        StoreError: the source cannot answer at all.
     """
     fixed = {facts.name: facts.content_revision for facts in record.tags if facts.state is not TagState.PUBLISHED}
     said: list[str] = []
     for lookup, recorded in record.lookups.items():
         try:
             found = _asked(source, lookup, fixed, allow_open=allow_open)
-        except ConditionsError as error:
+        except (NotFoundError, RefusedError) as error:
             said.append(f"{lookup.run}: {error}")
             continue
         ours, theirs = ({won.payload.name: won.payload for won in each} for each in (recorded, found.values()))

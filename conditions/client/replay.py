@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from conditions.client.cache import PayloadCache
-from conditions.client.record import JobRecord, Lookup
+from conditions.client.record import JobRecord, Lookup, differences
 from conditions.client.transport import Source, file_from
 from conditions.errors import NotRecorded
 from conditions.iov import IntervalOfValidity, Run
@@ -56,6 +56,15 @@ class ReplaySource:
         if self._source is None:
             raise NotRecorded(f"the file of {payload}, which this machine's cache does not have", self.record.origin)
         return file_from(self._source, payload)
+
+    def differences(self) -> list[str]:
+        """What the source, asked today, answers otherwise than the record; nothing without a source."""
+        return [] if self._source is None else differences(self.record, self._source)
+
+    @property
+    def url(self) -> str:
+        """Which record it is, for messages."""
+        return f"record {self.record.origin}"
 
     def close(self) -> None:
         """Let go of the source."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,3 +69,62 @@ def test_an_open_tag_must_be_asked_for(run_command: Command, done: Command, firs
 
 def test_an_unknown_tag_is_not_found(run_command: Command) -> None:
     assert run_command("resolve", "--tag", "nothing", "--run", "7,1").code == 3
+
+
+def test_a_tag_as_it_was(done: Command, first_tag: str) -> None:
+    revision = done("tag", "show", first_tag, "--json").json["content_revision"]
+    done("payload", "upload", "-", "--name", "gain.txt", stdin="better")
+    done("iov", "add", first_tag, "gain.txt", "always")
+
+    def found(tag: str, *words: str) -> int:
+        answer = done("resolve", "--tag", tag, "--run", "7,1", "--allow-open", "gain.txt", "--json", *words)
+        return int(answer.json[0]["revision"])
+
+    assert found(first_tag) == 2
+    assert found(f"{first_tag}@{revision}") == 1
+    assert found(first_tag, "--as-of", "2200-01-01") == 2
+
+
+def test_a_moment_before_the_tag_is_refused(run_command: Command, first_tag: str) -> None:
+    answer = run_command("resolve", "--tag", first_tag, "--run", "7,1", "--allow-open", "--as-of", "1999-01-01")
+    assert answer.code == 3
+    assert first_tag in answer.err
+
+
+def test_a_record_is_replayed(
+    done: Command, run_command: Command, stack: tuple[str, str], tmp_path: Path, files_dir: Path
+) -> None:
+    record = str(tmp_path / "job.json")
+    told = done(
+        "resolve", "--tag", "upper", "--tag", "lower", "--run", "7,120", "--run", "8,0", "--record", record, "--json"
+    )
+    assert done("resolve", "--replay", record, "--json").json == told.json
+    done("tag", "state", "upper", "INVALID", "--confirm", "upper")
+    refused = run_command("resolve", "--replay", record)
+    assert refused.code == 1
+    assert "gives other payloads than the record says: 7:120: tag 'upper' is INVALID" in refused.err
+    damaged = next(path for path in files_dir.glob("??/*") if path.read_bytes() == b"upper gain")
+    damaged.chmod(0o644)
+    damaged.write_bytes(b"upper loss")
+    refused = run_command("resolve", "--replay", record)
+    assert refused.code == 1
+    assert "is corrupt" in refused.err
+
+
+def test_a_replay_asks_nothing_else(run_command: Command, tmp_path: Path) -> None:
+    assert run_command("resolve", "--replay", "job.json", "--run", "7,1").code == 2
+    answer = run_command("resolve", "--replay", str(tmp_path / "job.json"))
+    assert (answer.code, answer.err) == (
+        2,
+        f"error: {tmp_path / 'job.json'} is no record of a job: No such file or directory\n",
+    )
+    assert run_command("resolve", "--tag", "upper").code == 2
+
+
+def test_several_places_are_asked_in_order(run_command: Command, done: Command, stack: tuple[str, str]) -> None:
+    answer = run_command(
+        "resolve", "--store", "http://127.0.0.1:1 /nowhere/snap.sqlite", "--tag", "lower", "--run", "7,1"
+    )
+    assert answer.code == 1
+    assert "no provider of conditions is left: http://127.0.0.1:1: " in answer.err
+    assert "/nowhere/snap.sqlite: /nowhere/snap.sqlite cannot be used: there is no such file" in answer.err

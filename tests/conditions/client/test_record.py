@@ -97,9 +97,8 @@ REST = '"tags": [], "providers": [], "passed_over": [], "versions": {}}'
         '{"conditions_record": 1}',
         '{"conditions_record": 1, "payloads": [{"name": 1}], "lookups": [], ' + REST,
         '{"conditions_record": 1, "payloads": [], "lookups": [{"run": "x", "stack": [], "found": []}], ' + REST,
-        '{"conditions_record": 1, "payloads": [], '
-        + '"lookups": [{"run": "1:1", "stack": [], "names": null, "found": [-1]}], '
-        + REST,
+        '{"conditions_record": 1, "payloads": [], "lookups": '
+        '[{"run": "1:1", "stack": [], "names": null, "found": [-1]}], ' + REST,
     ],
 )
 def test_what_is_no_record_is_refused(text: str, tmp_path: Path) -> None:
