@@ -194,11 +194,11 @@ class BucketFiles:
     def leftovers(self) -> list[Place]:
         """Marks of uploads that died, and the parts they have left."""
         found: list[Place] = []
-        listed = self.bucket.call("list_objects_v2", Prefix=f"{self.bucket.prefix}incoming/")
-        for each in listed.get("Contents", ()):
-            age = age_s(listed, each["LastModified"])
-            if age >= lease.LEASE_S:
-                found.append(BucketPlace(self.where, each["Key"].removeprefix(self.bucket.prefix), age))
+        for page in self.bucket.pages("list_objects_v2", lease.MARKERS):
+            for each in page.get("Contents", ()):
+                age = age_s(page, each["LastModified"])
+                if age >= lease.LEASE_S:
+                    found.append(BucketPlace(self.where, each["Key"].removeprefix(self.bucket.prefix), age))
         for page in self.bucket.pages("list_multipart_uploads"):
             for each in page.get("Uploads", ()):
                 age = age_s(page, each["Initiated"])

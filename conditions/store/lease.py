@@ -119,8 +119,12 @@ def is_alive(bucket: Bucket, key: str) -> bool:
 
 def live_uploads(bucket: Bucket) -> list[str]:
     """The uploads that are under way."""
-    found = bucket.call("list_objects_v2", Prefix=bucket.prefix + MARKERS)
-    return [each["Key"] for each in found.get("Contents", ()) if age_s(found, each["LastModified"]) < LEASE_S]
+    return [
+        each["Key"]
+        for page in bucket.pages("list_objects_v2", MARKERS)
+        for each in page.get("Contents", ())
+        if age_s(page, each["LastModified"]) < LEASE_S
+    ]
 
 
 def _take(bucket: Bucket, token: bytes) -> bool:

@@ -57,11 +57,16 @@ class Bucket:
                     return None
                 raise
 
-    def pages(self, operation: str, **fields: Any) -> Iterator[Any]:
-        """All pages of a list of what lies under the prefix."""
+    def pages(self, operation: str, under: str = "") -> Iterator[Any]:
+        """All pages of a list of what lies under the prefix, or under a part of it."""
         with self._our_errors():
-            pages = self._client().get_paginator(operation)
-            yield from pages.paginate(Bucket=self.name, Prefix=self.prefix, **fields)
+            pages = iter(self._client().get_paginator(operation).paginate(Bucket=self.name, Prefix=self.prefix + under))
+        while True:
+            with self._our_errors():
+                page = next(pages, None)
+            if page is None:
+                return
+            yield page
 
     def read(self, body: Any, size_bytes: int) -> bytes:
         """The next bytes of an answer's body."""

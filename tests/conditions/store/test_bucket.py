@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
+import tempfile
 import threading
 import time
 import urllib.error
@@ -22,6 +24,7 @@ from conditions.errors import (
     PayloadCorrupt,
     PayloadLost,
     StoreBusy,
+    StoreFull,
     StoreUnavailable,
     WrongChecksum,
 )
@@ -76,13 +79,6 @@ def delete(server: BucketServer, url: str, key: str) -> None:
 def key_of(body: bytes) -> str:
     digest = hashlib.sha256(body).hexdigest()
     return f"{digest[:2]}/{digest}"
-
-
-def forget_cache() -> None:
-    """As a machine that has not seen any payload."""
-    cache = Path(os.environ["CONDITIONS_CACHE"])
-    if cache.exists():
-        cache.rename(cache.with_name(f"old-{time.monotonic_ns()}"))
 
 
 def test_bytes_lie_under_their_digest_and_come_back(store: Store, bucket_server: BucketServer, bucket_url: str) -> None:
@@ -519,3 +515,57 @@ def test_without_boto3_the_extra_is_named(sqlite_url: str, bucket_url: str, monk
     monkeypatch.setitem(__import__("sys").modules, "botocore.exceptions", None)
     with open_store(sqlite_url, bucket_url) as store, pytest.raises(StoreUnavailable, match=r"smartbkg\[s3\]"):
         upload_text(store)
+
+
+def test_a_connection_that_breaks_is_gone_on_with_where_it_broke(
+    files: BucketFiles, bucket_server: BucketServer
+) -> None:
+    body = os.urandom(24 << 20)  # more than what lies in the buffers on the way
+    stored = files.keep(io.BytesIO(body))
+    written = bytearray()
+
+    class Target(io.RawIOBase):
+        def write(self, chunk: Any) -> int:
+            if not written:
+                bucket_server.stop_front()
+                assert bucket_server.start_front()
+            written.extend(chunk)
+            return len(chunk)
+
+    assert objects.copy(files.bucket, key_of(body), Target())  # type: ignore[arg-type]
+    assert hashlib.sha256(written).hexdigest() == stored.sha256
+
+
+def test_more_marks_than_a_page_hides_no_upload(
+    files: BucketFiles, bucket_server: BucketServer, bucket_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def small_pages(self: s3.Bucket, operation: str, under: str = "") -> Iterator[Any]:
+        pages = self._client().get_paginator(operation)
+        yield from pages.paginate(Bucket=self.name, Prefix=self.prefix + under, PaginationConfig={"PageSize": 2})
+
+    monkeypatch.setattr(s3.Bucket, "pages", small_pages)
+    for n in range(5):
+        write(bucket_server, bucket_url, f"incoming/upload-{n}", b"")
+    assert len(lease.live_uploads(files.bucket)) == 5
+
+
+def test_a_damaged_copy_in_the_cache_is_fetched_anew(store: Store) -> None:
+    payload = upload_text(store)
+    path = store.payload_path(payload)
+    path.chmod(0o644)
+    path.write_text("1.6")
+    assert store.payload_path(payload).read_text() == "1.5"
+
+
+def test_a_disk_without_space_for_what_is_on_its_way_is_said(
+    store: Store, monkeypatch: pytest.MonkeyPatch, bucket_server: BucketServer, bucket_url: str
+) -> None:
+    def no_space(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "write", no_space)
+    with pytest.raises(StoreFull):
+        upload_text(store)
+    monkeypatch.undo()
+    assert store.list_payloads() == []
+    assert keys(bucket_server, bucket_url) == ["store-id"]
