@@ -53,7 +53,7 @@ class _Guarded:
         upload = UPLOADS.fullmatch(scope["path"]) is not None
         self._limit = settings.max_body_bytes if upload else min(settings.max_json_bytes, settings.max_body_bytes)
         self._bytes = 0
-        self._ended = self._started = False
+        self._ended = self._started = self._done = False
         self._fault: RequestRefused | None = None
 
     async def run(self) -> None:
@@ -67,6 +67,8 @@ class _Guarded:
             await self._app(self._scope, self.receive, self.send)
         except Exception as error:  # the last net: nothing below may answer in words of its own
             fault = self._fault or (error if isinstance(error, ConditionsError) else unforeseen(error))
+            if self._done:  # the application has answered, and only tells us
+                return
             if self._started:
                 raise
             self._fault = None
@@ -91,7 +93,10 @@ class _Guarded:
             self._ended = not message.get("more_body", False)
             if self._bytes > self._limit:
                 self._fault = self._too_large(self._bytes)
-                raise self._fault
+        else:
+            self._fault = RequestRefused(400, "the client went away before the end of the body")
+        if self._fault is not None:
+            raise self._fault
         return message
 
     async def send(self, message: Message) -> None:
@@ -99,6 +104,7 @@ class _Guarded:
         if self._fault is not None and not self._started:
             return
         self._started = True
+        self._done = message["type"] == "http.response.body" and not message.get("more_body", False)
         await self._send(message)
 
     def _too_large(self, n_bytes: int) -> RequestRefused:

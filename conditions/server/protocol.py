@@ -93,10 +93,13 @@ class ConditionsProtocol(HttpToolsProtocol):
         return self._in_body
 
     def _refuse(self, error: RequestRefused) -> None:
-        """Answer what never became a request, unless an answer is under way already; then the connection goes."""
+        """Answer what is no request, unless an answer is under way already; then the connection goes."""
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True  # for the application, which is in the middle of this request
+            self.cycle.message_event.set()
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             status, body, _ = problem(error)
             content = orjson.dumps(body)
             head = [STATUS_LINE[status], b"content-type: application/json\r\nconnection: close\r\n"]

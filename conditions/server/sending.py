@@ -74,7 +74,7 @@ class PayloadBytes:
         if not self._in_folder:
             url = await self._runs.run(self._store.payload_url, payload, LINK_S)
             self._in_folder = url is None
-            if url is not None and self._redirect:
+            if url is not None and self._redirect and request.method == "GET":  # a link is good for one method
                 return RedirectResponse(url, 302, {"Cache-Control": f"private, max-age={LINK_S // 2}"})
         span = span_of(request.headers, payload.size_bytes, etag) if request.method == "GET" else _whole(payload)
         headers |= {"Content-Length": str(span.count), "X-Content-Type-Options": "nosniff"}
