@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from conditions.cli.iov_plans import copy, delete, modify
-from conditions.cli.options import NameFilter, Noun, Settings, as_interval, as_last, as_run, name_filter
+from conditions.cli.options import NameFilter, Noun, Settings, as_interval, as_last, as_run, limit_option, name_filter
 from conditions.cli.output import echo_record, echo_records
 from conditions.cli.records import iov_record
 from conditions.iov import IntervalOfValidity, Last, Run
@@ -40,15 +40,20 @@ def add(settings: Settings, tag: str, name: str, interval: IntervalOfValidity, r
 @name_filter
 @click.option("--run", type=as_run, metavar="EXP,RUN", help="Only what covers this run.")
 @click.option("--within", type=as_interval, metavar="IOV", help="Only what touches this interval of runs.")
+@limit_option
 @click.pass_obj
 def list_iovs(
-    settings: Settings, tag: str, wanted: NameFilter, run: Run | None, within: IntervalOfValidity | None
+    settings: Settings,
+    tag: str,
+    wanted: NameFilter,
+    run: Run | None,
+    within: IntervalOfValidity | None,
+    limit: int | None,
 ) -> None:
     """List the IoVs of a tag, in order of payload name and first run."""
     with settings.open() as store:
-        found = store.list_iovs(tag, run=run, within=within)
-    records = [iov_record(entry) for entry in found if wanted.matches(entry.payload.name)]
-    echo_records(records, COLUMNS, as_json=settings.as_json)
+        found = store.list_iovs(tag, run=run, within=within, pattern=wanted.glob, regex=wanted.words, limit=limit)
+    echo_records(map(iov_record, found), COLUMNS, as_json=settings.as_json)
 
 
 @iov.command(example="conditions iov close user_demo_first 1 --last 7,-1")

@@ -102,6 +102,11 @@ class NameFilter:
     glob: str | None = None
     regex: re.Pattern[str] | None = None
 
+    @property
+    def words(self) -> str | None:
+        """The regular expression that was given, None when there is none."""
+        return None if self.glob is not None or self.regex is None else self.regex.pattern
+
     def matches(self, name: str) -> bool:
         """Whether the whole name fits; the store filters by `glob` itself where it can."""
         return self.regex is None or self.regex.fullmatch(name) is not None
@@ -148,6 +153,9 @@ def name_filter(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--name", "glob", metavar="GLOB", help="Only names like this, with * and ?.")(
         by_regex(filtered)
     )
+
+
+limit_option = click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
 
 
 def _global_options() -> list[click.Option]:

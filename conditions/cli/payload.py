@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from conditions.cli.download import save_copy
-from conditions.cli.options import NameFilter, Noun, Settings, as_run, name_filter
+from conditions.cli.options import NameFilter, Noun, Settings, as_run, limit_option, name_filter
 from conditions.cli.output import Record, echo_record, echo_records
 from conditions.cli.payload_content import diff, dump
 from conditions.cli.records import payload_record
@@ -62,16 +62,14 @@ def upload(settings: Settings, source: str, name: str | None, document: str | No
 @name_filter
 @click.option("--tag", help="Only payloads of this tag.")
 @click.option("--run", type=as_run, metavar="EXP,RUN", help="With --tag: only what covers this run.")
+@limit_option
 @click.pass_obj
-def list_payloads(settings: Settings, wanted: NameFilter, tag: str | None, run: Run | None) -> None:
+def list_payloads(settings: Settings, wanted: NameFilter, tag: str | None, run: Run | None, limit: int | None) -> None:
     """List payloads, all revisions of them."""
     if run is not None and tag is None:
         raise click.UsageError("--run needs --tag: runs belong to the IoVs of a tag")
     with settings.open() as store:
-        found = [each for each in store.list_payloads(pattern=wanted.glob, tag=tag) if wanted.matches(each.name)]
-        if run is not None and tag is not None:
-            covering = {(entry.payload.name, entry.payload.revision) for entry in store.list_iovs(tag, run=run)}
-            found = [each for each in found if (each.name, each.revision) in covering]
+        found = store.list_payloads(pattern=wanted.glob, regex=wanted.words, tag=tag, run=run, limit=limit)
     echo_records(map(payload_record, found), COLUMNS, as_json=settings.as_json)
 
 

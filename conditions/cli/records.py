@@ -6,7 +6,7 @@ from conditions.cli.output import Record
 from conditions.iov import Run
 from conditions.payload import Payload
 from conditions.resolve import IovEntry, Resolved
-from conditions.tags import AuditEntry, Tag
+from conditions.tags import AuditEntry, Tag, TagVerification
 
 
 def tag_record(tag: Tag) -> Record:
@@ -60,6 +60,19 @@ def resolved_record(run: Run, name: str, resolved: Resolved) -> Record:
         "iov": str(resolved.iov),
         "sha256": resolved.payload.sha256,
         "size_bytes": resolved.payload.size_bytes,
+    }
+
+
+def verification_record(found: TagVerification) -> Record:
+    """What reading all of a tag again has shown."""
+    return {
+        "tag": found.tag.name,
+        "state": found.tag.state.value,
+        "content_revision": found.tag.content_revision,
+        "ok": found.ok,
+        "digest": found.digest,
+        "stored_digest": found.stored_digest,
+        "faults": list(found.faults),
     }
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import click
 
 from conditions.cli.confirm import confirm_name, confirm_option
-from conditions.cli.options import NameFilter, Noun, Settings, name_filter
+from conditions.cli.history import digest, history, verify
+from conditions.cli.options import NameFilter, Noun, Settings, limit_option, name_filter
 from conditions.cli.output import echo_record, echo_records
-from conditions.cli.records import audit_record, tag_record
+from conditions.cli.records import tag_record
 from conditions.cli.tag_plans import check, diff, merge, running_update
 from conditions.tags import TagState
 
 STATES = click.Choice([state.value for state in TagState], case_sensitive=False)
 FINAL = (TagState.PUBLISHED, TagState.INVALID)  # there is no way back from these, so the name is asked for again
 COLUMNS = ("name", "state", "type", "payloads", "modified_at", "modified_by", "description")
-HISTORY_COLUMNS = ("at", "who", "action", "subject", "before", "after")
 
 
 @click.group(cls=Noun, example="conditions tag list")
@@ -42,16 +42,22 @@ def create(settings: Settings, name: str, description: str, tag_type: str) -> No
 @name_filter
 @click.option("--state", type=STATES, help="Only tags in this state.")
 @click.option("--all", "include_invalid", is_flag=True, help="Show INVALID tags too.")
+@limit_option
 @click.pass_obj
-def list_tags(settings: Settings, wanted: NameFilter, state: str | None, include_invalid: bool) -> None:
+def list_tags(
+    settings: Settings, wanted: NameFilter, state: str | None, include_invalid: bool, limit: int | None
+) -> None:
     """List tags; INVALID ones only with --all or --state INVALID."""
     in_state = None if state is None else TagState(state)
     with settings.open() as store:
         found = store.list_tags(
-            pattern=wanted.glob, state=in_state, include_invalid=include_invalid or in_state is TagState.INVALID
+            pattern=wanted.glob,
+            regex=wanted.words,
+            state=in_state,
+            include_invalid=include_invalid or in_state is TagState.INVALID,
+            limit=limit,
         )
-    records = [tag_record(each) for each in found if wanted.matches(each.name)]
-    echo_records(records, COLUMNS, as_json=settings.as_json)
+    echo_records(map(tag_record, found), COLUMNS, as_json=settings.as_json)
 
 
 @tag.command(example="conditions tag show user_demo_first")
@@ -121,15 +127,5 @@ def publish(settings: Settings, name: str, confirm: str | None) -> None:
     echo_record(tag_record(changed), as_json=settings.as_json)
 
 
-@tag.command(example="conditions tag history user_demo_first")
-@click.argument("name")
-@click.pass_obj
-def history(settings: Settings, name: str) -> None:
-    """Show who changed what in a tag and when, oldest first."""
-    with settings.open() as store:
-        entries = store.tag_history(name)
-    echo_records(map(audit_record, entries), HISTORY_COLUMNS, as_json=settings.as_json)
-
-
-for verb in (merge, running_update, diff, check):
+for verb in (merge, running_update, diff, check, history, digest, verify):
     tag.add_command(verb)
