@@ -1,0 +1,51 @@
+"""Every error of the tree has an answer."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from conditions import errors
+from conditions.errors import ConditionsError
+from conditions.server.problems import STATUS_OF, RequestRefused, problem, status_of
+
+PUBLIC = [
+    kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(kind, ConditionsError) and kind is not ConditionsError
+]
+
+
+@pytest.mark.parametrize("kind", PUBLIC)
+def test_every_public_error_has_a_status(kind: type[ConditionsError]) -> None:
+    named = [base for base in kind.__mro__ if base in STATUS_OF]
+    assert named, f"{kind.__name__} stands below no branch of the table"
+    assert 400 <= STATUS_OF[named[0]] <= 599
+
+
+def test_what_the_client_can_mend_is_told_from_what_the_server_must() -> None:
+    assert status_of(errors.BadInterval("x", "no")) == 400
+    assert status_of(errors.TagNotFound("x")) == 404
+    assert status_of(errors.TagExists("x")) == 409
+    assert status_of(errors.TokenRefused("no")) == 401
+    assert status_of(errors.RightMissing("bob", "do", "claim", "x")) == 403
+    assert status_of(errors.StoreBusy("x", "y")) == 503
+
+
+def test_an_answer_has_three_words_and_no_null() -> None:
+    status, body, headers = problem(errors.TagNotFound("mc61", ["mc16"], "postgresql://somewhere"))
+    assert body == {"code": 404, "reason": "TagNotFound", "message": "no tag 'mc61' (did you mean 'mc16'?)"}
+    assert (status, headers["Cache-Control"]) == (404, "no-store")
+    assert problem(errors.TagNotFound("mc61"), details=True)[1]["details"]["name"] == "mc61"
+
+
+def test_a_server_in_trouble_says_when_to_come_back_and_not_where_it_keeps_its_data() -> None:
+    status, body, headers = problem(errors.StoreUnavailable("postgresql://db.inside/x", "connection refused"))
+    assert (status, int(headers["Retry-After"]) > 0) == (503, True)
+    assert "db.inside" not in str(body)
+
+
+def test_a_status_without_an_error_of_ours_has_a_word_too() -> None:
+    for status, word in ((404, "NotFound"), (405, "MethodNotAllowed"), (413, "PayloadTooLarge"), (400, "BadRequest")):
+        assert problem(RequestRefused(status, "no"))[1] == {"code": status, "reason": word, "message": "no"}
