@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias
 
 from conditions import errors
 from conditions.errors import ConditionsError
-from conditions.iov import IntervalOfValidity, Run
+from conditions.iov import IntervalOfValidity, Last, Run
 from conditions.payload import Payload
 from conditions.resolve import Held, IovEntry, Resolved, TagFacts
 from conditions.tags import AuditEntry, Tag, TagState
@@ -109,6 +109,11 @@ def iov_from(json: Mapping[str, Any], payloads: Mapping[int, Payload] | None = N
     """The row of `iov_json`; `payloads` by number where they stand beside the rows."""
     payload = payload_from(json["payload"]) if payloads is None else payloads[json["payload_id"]]
     return IovEntry(json["id"], payload, IntervalOfValidity.parse(json["iov"]), json["tag"])
+
+
+def last_text(last: Last) -> str:
+    """The end of an interval, -1 where it is open."""
+    return str(IntervalOfValidity(Run(0, 0), last)).split(",", 2)[2]
 
 
 def iovs_json(entries: Iterable[IovEntry]) -> Json:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from conditions.diff import Difference, TagDiff
-from conditions.iov import OPEN, EndOfExp, IntervalOfValidity, Run
+from conditions.iov import IntervalOfValidity
 from conditions.payload import Payload
 from conditions.plans.check import Gap, Overlap, PayloadFault, TagCheck
 from conditions.plans.edit import IovEdit, IovFilter
 from conditions.plans.plan import Plan
-from conditions.wire import Json, iov_from, iov_json, payload_from, payload_json
+from conditions.wire import Json, iov_from, iov_json, last_text, payload_from, payload_json
 
 
 def plan_json(plan: Plan) -> Json:
@@ -128,19 +128,13 @@ def filter_json(rows: IovFilter) -> Json:
 
 
 def edit_json(edit: IovEdit) -> Json:
-    """What rows become; the open end, which no text of a last run can say, is a field of its own."""
-    last = None if edit.last is None or edit.last is OPEN else _last_text(edit.last)
+    """What rows become."""
     return {
         "iov": None if edit.iov is None else str(edit.iov),
         "first": None if edit.first is None else str(edit.first),
-        "last": last,
-        "open_end": edit.last is OPEN,
+        "last": None if edit.last is None else last_text(edit.last),
         "revision": edit.revision,
     }
-
-
-def _last_text(last: Run | EndOfExp) -> str:
-    return f"{last.exp},-1" if isinstance(last, EndOfExp) else f"{last.exp},{last.run}"
 
 
 def _said(payload: Payload) -> Json:

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from conditions.client.remote_core import RemoteCore, moment_text, path_of, run_text
-from conditions.iov import OPEN, IntervalOfValidity, Last, Run
+from conditions.iov import IntervalOfValidity, Last, Run
 from conditions.payload import Payload, check_payload_name
 from conditions.resolve import Held, IovEntry, Resolved, TagFacts, check_stack
 from conditions.tags import check_tag_name
-from conditions.wire import answers_from, facts_from, held_from, iov_from, iovs_from
+from conditions.wire import answers_from, facts_from, held_from, iov_from, iovs_from, last_text
 
 MOST_RUNS: Final = 1_000  # in a request; an answer of 1,000 runs and 200 payloads has some 40 MB
 MOST_NAMES: Final = 100  # in a URL
@@ -60,11 +60,7 @@ class RemoteIovs(RemoteCore):
 
     def close_iov(self, tag: str, iov_id: int, last: Last) -> IovEntry:
         """Give a row an earlier last run: any row of an OPEN tag, one without an end in a RUNNING tag."""
-        if last is OPEN:
-            entry = self._find_row(tag, iov_id)
-            return self.modify_iov(tag, iov_id, IntervalOfValidity(entry.iov.first, OPEN))
-        text = str(IntervalOfValidity(Run(0, 0), last)).split(",", 2)[2]
-        return self._send("PATCH", _row_path(tag, iov_id), iov_from, {"last": text})
+        return self._send("PATCH", _row_path(tag, iov_id), iov_from, {"last": last_text(last)})
 
     def delete_iov(self, tag: str, iov_id: int) -> None:
         """Take a row out of an OPEN tag."""
@@ -134,10 +130,6 @@ class RemoteIovs(RemoteCore):
     def tag_facts(self, stack: Sequence[str] | str) -> tuple[TagFacts, ...]:
         """What decides whether an answer from these tags still holds."""
         return self._get("v1/facts", _facts, tag=list(check_stack(stack)))
-
-    def _find_row(self, tag: str, iov_id: int) -> IovEntry:
-        """One row of a tag."""
-        return self._get(_row_path(tag, iov_id), iov_from)
 
 
 def _row_path(tag: str, iov_id: int) -> str:

@@ -52,7 +52,8 @@ IovText: TypeAlias = Annotated[
     ),
 ]
 LastText: TypeAlias = Annotated[
-    str, Field(pattern=f"^(?:{_N},{_N}|{_N},-1)$", examples=["7,120"], description="The last run inside, or `EXP,-1`.")
+    str,
+    Field(pattern=f"^(?:{_N},{_N}|{_N},-1|-1,-1)$", examples=["7,120"], description="The last run; -1: open."),
 ]
 Moment: TypeAlias = Annotated[
     str,
@@ -265,7 +266,6 @@ class Edit(In):
     iov: IovText | None = None
     first: RunText | None = None
     last: LastText | None = None
-    open_end: Annotated[bool, Field(description="Let the rows hold for ever.")] = False
     revision: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
     dry_run: bool = False
     expected_revision: Expected = None

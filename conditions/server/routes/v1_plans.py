@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import Body, Query, Request, Response
 
-from conditions.iov import OPEN, IntervalOfValidity, Last, Run
+from conditions.iov import IntervalOfValidity, Last, Run
 from conditions.patterns import name_test
 from conditions.plans.edit import IovEdit, IovFilter
 from conditions.plans.running import RunningMode
@@ -159,6 +159,4 @@ def _filter(store: Store, tag: str, rows: schemas.RowFilter) -> IovFilter:
 
 def _last(edit: schemas.Edit) -> Last | None:
     """The new end of rows, None when they keep theirs."""
-    if edit.open_end:
-        return OPEN
     return None if edit.last is None else IntervalOfValidity.parse(f"0,0,{edit.last}").last
