@@ -173,8 +173,8 @@ def check_edit(tag: str, state: TagState, action: str) -> None:
 def check_add(tag: str, state: TagState, added: Iterable[tuple[str, IntervalOfValidity]], fixed: Fixed) -> None:
     """Refuse IoVs that the state does not allow.
 
-    An OPEN tag takes everything, overlaps included. A RUNNING one takes what comes later: after every run that
-    the payload's name has already, for a new name after the first run of every IoV, and without overlaps.
+    An OPEN tag takes everything, overlaps included. A RUNNING one takes what comes after all that it has given out,
+    after every run that the payload's name has, and without overlaps.
 
     Args:
         tag: name of the tag, for the message.
@@ -191,7 +191,7 @@ def check_add(tag: str, state: TagState, added: Iterable[tuple[str, IntervalOfVa
         of_name.setdefault(name, []).append(iov)
     for name, iovs in of_name.items():
         iovs.sort(key=lambda iov: iov.first_key)
-        if iovs[0].first_key <= fixed.last_key_of.get(name, fixed.last_first_key):
+        if iovs[0].first_key <= max(fixed.key, fixed.last_key_of.get(name, -1)):
             advice = (
                 f"{name!r} from {iovs[0].first} is not after what is fixed; close the open IoV first, add later ones"
             )
@@ -202,11 +202,12 @@ def check_add(tag: str, state: TagState, added: Iterable[tuple[str, IntervalOfVa
                 raise ChangeRefused(tag, state.value, "add IoVs to", advice)
 
 
-def check_close(tag: str, state: TagState, iov: IntervalOfValidity, last: Last) -> IntervalOfValidity:
+def check_close(tag: str, state: TagState, iov: IntervalOfValidity, last: Last, fixed: Fixed) -> IntervalOfValidity:
     """The shortened interval.
 
     Raises:
-        ChangeRefused: the state forbids it; in a RUNNING tag only IoVs without an end can be closed.
+        ChangeRefused: the state forbids it; in a RUNNING tag only IoVs without an end can be closed, and not before
+            what the tag has given out.
         BadInterval: the new end is not inside the interval.
     """
     if state not in (TagState.OPEN, TagState.RUNNING):
@@ -215,10 +216,14 @@ def check_close(tag: str, state: TagState, iov: IntervalOfValidity, last: Last) 
         raise ChangeRefused(tag, state.value, "close IoVs of", f"{iov} has its end already and is fixed")
     if last is OPEN or key_of(last) > iov.final_key:
         raise BadInterval(str(iov), "closing can only make it shorter")
-    return IntervalOfValidity(iov.first, last)
+    closed = IntervalOfValidity(iov.first, last)
+    if state is TagState.RUNNING and closed.final_key < fixed.key:
+        advice = f"{closed} would end before what the tag has given out, up to {fixed.shown}"
+        raise ChangeRefused(tag, state.value, "close IoVs of", advice)
+    return closed
 
 
-def check_modify(tag: str, state: TagState, iov: IntervalOfValidity, wanted: IntervalOfValidity) -> None:
+def check_modify(tag: str, state: TagState, iov: IntervalOfValidity, wanted: IntervalOfValidity, fixed: Fixed) -> None:
     """Refuse another interval for a row: an OPEN tag takes any, a RUNNING one an earlier end of what has none.
 
     Raises:
@@ -229,15 +234,24 @@ def check_modify(tag: str, state: TagState, iov: IntervalOfValidity, wanted: Int
         return
     if state is TagState.RUNNING and wanted.first != iov.first:
         raise ChangeRefused(tag, state.value, "modify IoVs of", f"the first run of {iov} is fixed")
-    check_close(tag, state, iov, wanted.last)
+    check_close(tag, state, iov, wanted.last, fixed)
 
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """What a RUNNING tag has given out already, as places on the line of runs (-1: nothing)."""
+    """What a RUNNING tag has given out already, as places on the line of runs (-1: nothing).
 
-    last_first_key: int = -1
+    `key` is the last place where an IoV begins or where one with an end ends: a running update comes after it.
+    `last_key_of` says for some payload names where their last IoV ends.
+    """
+
+    key: int = -1
     last_key_of: Mapping[str, int] = field(default_factory=dict, hash=False)
+
+    @property
+    def shown(self) -> str:
+        """The last run that was spoken of, as the edges write it."""
+        return "nothing" if self.key < 0 else str(IntervalOfValidity.from_keys(0, self.key)).split(",", 2)[2]
 
 
 _MAIN_WAY: Final = (TagState.OPEN, TagState.TESTING, TagState.VALIDATED, TagState.PUBLISHED)

@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from conditions.errors import ChangeRefused
-from conditions.iov import IntervalOfValidity, Last
+from conditions.iov import FOREVER_KEY, IntervalOfValidity, Last
 from conditions.payload import Payload
 from conditions.resolve import IovEntry
 from conditions.store.audit import Change, record
@@ -82,7 +82,7 @@ def close_iov(change: Change, tag_name: str, iov_id: int, last: Last) -> IovEntr
     """
     tag = lock_tag(change.connection, tag_name)
     entry = get_iov(change.connection, tag, iov_id)
-    closed = check_close(tag.name, tag.state, entry.iov, last)
+    closed = check_close(tag.name, tag.state, entry.iov, last, _fixed(change, tag))
     return _change_interval(change, tag, entry, closed, "close")
 
 
@@ -95,7 +95,7 @@ def modify_iov(change: Change, tag_name: str, iov_id: int, iov: IntervalOfValidi
     """
     tag = lock_tag(change.connection, tag_name)
     entry = get_iov(change.connection, tag, iov_id)
-    check_modify(tag.name, tag.state, entry.iov, iov)
+    check_modify(tag.name, tag.state, entry.iov, iov, _fixed(change, tag))
     return _change_interval(change, tag, entry, iov, "modify")
 
 
@@ -158,12 +158,15 @@ def _present(change: Change, tag: LockedTag, numbers: Iterable[int]) -> set[tupl
     return there
 
 
-def _fixed(change: Change, tag: LockedTag, names: Iterable[str]) -> Fixed:
+def _fixed(change: Change, tag: LockedTag, names: Iterable[str] = ()) -> Fixed:
     """What a RUNNING tag has given out; other states need not know."""
     if tag.state is not TagState.RUNNING:
         return Fixed()
     connection = change.connection
-    newest = connection.execute(select(func.max(IovRow.first_key)).where(IovRow.tag_id == tag.id)).scalar_one()
+    of_tag = IovRow.tag_id == tag.id
+    newest = connection.execute(select(func.max(IovRow.first_key)).where(of_tag)).scalar_one()
+    ended = select(func.max(IovRow.final_key)).where(of_tag, IovRow.final_key < FOREVER_KEY)
+    given_out = (newest, connection.execute(ended).scalar_one())
     ends = (
         select(PayloadNameRow.name, func.max(IovRow.final_key))
         .join_from(IovRow, PayloadRow, PayloadRow.id == IovRow.payload_id)
@@ -176,7 +179,7 @@ def _fixed(change: Change, tag: LockedTag, names: Iterable[str]) -> Fixed:
         for batch in batches(names)
         for name, last_key in connection.execute(ends.where(PayloadNameRow.name.in_(batch)))
     }
-    return Fixed(-1 if newest is None else newest, last_key_of)
+    return Fixed(max((key for key in given_out if key is not None), default=-1), last_key_of)
 
 
 def _revision(change: Change, tag: LockedTag) -> int:

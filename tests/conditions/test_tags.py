@@ -19,6 +19,7 @@ from conditions.tags import (
     check_add,
     check_close,
     check_edit,
+    check_modify,
     check_tag_name,
     check_tag_type,
     check_transition,
@@ -82,7 +83,7 @@ class TagLife(RuleBasedStateMachine):
     @rule()
     def close(self) -> None:
         self.try_change(
-            lambda: check_close("t", self.state, iov("0,0,-1,-1"), Run(1, 1)), TagState.OPEN, TagState.RUNNING
+            lambda: check_close("t", self.state, iov("0,0,-1,-1"), Run(1, 1), Fixed()), TagState.OPEN, TagState.RUNNING
         )
 
     @precondition(lambda self: self.frozen)
@@ -125,7 +126,7 @@ def test_an_open_tag_takes_overlaps() -> None:
         ([("gat", "3,5,-1,-1")], "not after what is fixed"),
         ([("gat", "3,0,3,9")], "not after what is fixed"),
         ([("gat", "3,6,3,9"), ("gat", "3,9,-1,-1")], "overlap"),
-        ([("new", "2,0,-1,-1")], "not after what is fixed"),
+        ([("gat", "3,6,-1,-1"), ("new", "2,0,-1,-1")], "not after what is fixed"),
         ([("open", "9,9,-1,-1")], "close the open IoV first"),
     ],
 )
@@ -142,24 +143,34 @@ def test_a_running_tag_takes_later_intervals_of_old_and_new_names() -> None:
 
 
 def test_closing_makes_an_interval_shorter() -> None:
-    assert check_close("t", TagState.RUNNING, iov("1,1,-1,-1"), Run(2, 3)) == iov("1,1,2,3")
-    assert check_close("t", TagState.OPEN, iov("1,1,5,5"), Run(2, 3)) == iov("1,1,2,3")
+    assert check_close("t", TagState.RUNNING, iov("1,1,-1,-1"), Run(2, 3), Fixed()) == iov("1,1,2,3")
+    assert check_close("t", TagState.OPEN, iov("1,1,5,5"), Run(2, 3), Fixed()) == iov("1,1,2,3")
 
 
 @pytest.mark.parametrize("state", [TagState.OPEN, TagState.RUNNING])
 def test_closing_cannot_leave_the_interval(state: TagState) -> None:
     with pytest.raises(BadInterval, match="only make it shorter"):
-        check_close("t", state, iov("1,1,-1,-1"), OPEN)
+        check_close("t", state, iov("1,1,-1,-1"), OPEN, Fixed())
     with pytest.raises(BadInterval, match="first run comes after"):
-        check_close("t", state, iov("1,1,-1,-1"), Run(1, 0))
+        check_close("t", state, iov("1,1,-1,-1"), Run(1, 0), Fixed())
     with pytest.raises(BadInterval, match="only make it shorter"):
-        check_close("t", TagState.OPEN, iov("1,1,2,2"), Run(2, 3))
+        check_close("t", TagState.OPEN, iov("1,1,2,2"), Run(2, 3), Fixed())
+
+
+def test_a_running_tag_is_not_closed_before_what_it_has_given_out() -> None:
+    fixed = Fixed(Run(2, 3).key)
+    assert check_close("t", TagState.RUNNING, iov("1,1,-1,-1"), Run(2, 3), fixed) == iov("1,1,2,3")
+    assert check_close("t", TagState.OPEN, iov("1,1,-1,-1"), Run(1, 3), fixed) == iov("1,1,1,3")
+    with pytest.raises(ChangeRefused, match="1,1,2,2 would end before what the tag has given out, up to 2,3"):
+        check_close("t", TagState.RUNNING, iov("1,1,-1,-1"), Run(2, 2), fixed)
+    with pytest.raises(ChangeRefused, match="would end before"):
+        check_modify("t", TagState.RUNNING, iov("1,1,-1,-1"), iov("1,1,1,-1"), fixed)
 
 
 @pytest.mark.parametrize("text", ["1,1,2,2", "1,1,2,-1"])
 def test_an_end_is_fixed_in_a_running_tag(text: str) -> None:
     with pytest.raises(ChangeRefused, match="has its end already"):
-        check_close("t", TagState.RUNNING, iov(text), Run(1, 2))
+        check_close("t", TagState.RUNNING, iov(text), Run(1, 2), Fixed())
 
 
 @given(st.text(max_size=20))

@@ -8,7 +8,7 @@ import io
 import pytest
 
 from conditions.errors import BadInterval, ChangeRefused, IovNotFound, PayloadNotFound
-from conditions.iov import IntervalOfValidity, Run
+from conditions.iov import EndOfExp, IntervalOfValidity, Run
 from conditions.payload import Payload
 from conditions.resolve import IovEntry
 from conditions.store import iov_changes
@@ -125,6 +125,23 @@ def test_a_new_name_in_a_running_tag_begins_later_than_all_that_is_there(store: 
     with pytest.raises(ChangeRefused, match="'new' from 3:0 is not after what is fixed"):
         store.add_iovs(tag, [(new, iov("3,0,-1,-1"))])
     assert store.add_iovs(tag, [(new, iov("3,1,-1,-1"))]) == 1
+
+
+def test_no_single_row_of_a_running_tag_changes_what_was_given_out(store: Store, tag: str) -> None:
+    first, second = upload(store, count=2)
+    (cnn,) = upload(store, "cnn")
+    row = store.add_iov(tag, "gat", 1, iov("0,1,-1,-1"))
+    store.add_iovs(tag, [(cnn, iov("0,1,3,5")), (cnn, iov("3,6,4,-1"))])
+    store.set_state(tag, "RUNNING")
+    with pytest.raises(ChangeRefused, match="0,1,3,9 would end before what the tag has given out, up to 4,-1"):
+        store.close_iov(tag, row.id, Run(3, 9))
+    with pytest.raises(ChangeRefused, match="0,1,3,9 would end before"):
+        store.modify_iov(tag, row.id, iov("0,1,3,9"))
+    with pytest.raises(ChangeRefused, match="'new' from 4:0 is not after what is fixed"):
+        store.add_iovs(tag, [(upload(store, "new")[0], iov("4,0,-1,-1"))])
+    assert store.close_iov(tag, row.id, EndOfExp(4)).iov == iov("0,1,4,-1")
+    assert store.add_iovs(tag, [(second, iov("5,0,-1,-1")), (cnn, iov("5,0,-1,-1"))]) == 2
+    assert first != second
 
 
 def test_closing_is_remembered_with_before_and_after(store: Store, tag: str) -> None:
