@@ -29,7 +29,6 @@ STATUS_OF: Final[Mapping[type[ConditionsError], int]] = MappingProxyType(
         errors.BadInputError: 400,
         errors.NotFoundError: 404,
         errors.RefusedError: 409,
-        errors.TagChanged: 412,
         errors.PayloadFileError: 500,
         errors.PayloadLost: 410,
         errors.PayloadUnreadable: 422,

@@ -187,7 +187,6 @@ _REASONS: Final = {
     409: "It is there, and a rule forbids the change or the use.",
     413: "The request is too large.",
     410: "The bytes of the payload are lost; uploading them again puts them back.",
-    412: "The tag has another content revision than the change was made for.",
     415: "The body is of another type.",
     416: "The bytes that were asked for are not there.",
     500: "A payload's file is damaged, or the server has a fault.",
