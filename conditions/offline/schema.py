@@ -137,6 +137,13 @@ def check_schema(path: Path, connection: sqlite3.Connection) -> None:
         connection.execute(f"SELECT {names} FROM {table} LIMIT 0")  # noqa: S608 - both are written above
 
 
+def check_integrity(path: Path, connection: sqlite3.Connection) -> None:
+    """Refuse a file whose pages do not fit together."""
+    for (fault,) in connection.execute("PRAGMA integrity_check(1)"):
+        if fault != "ok":
+            raise BadSnapshot(path, str(fault))
+
+
 def has_details(connection: sqlite3.Connection) -> bool:
     """Whether the snapshot has our own tables as well."""
     statement = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('payloadDetails', 'tagDetails')"
@@ -146,10 +153,10 @@ def has_details(connection: sqlite3.Connection) -> bool:
 
 @contextmanager
 def our_errors(path: Path) -> Iterator[None]:
-    """What SQLite finds wrong with a file, as our error."""
+    """What SQLite finds wrong with a file, as our error; a damaged name in it may be no text."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise BadSnapshot(path, str(error)) from error
 
 

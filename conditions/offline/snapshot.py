@@ -28,6 +28,7 @@ from conditions.offline.locations import PayloadFolder, find_payload
 from conditions.offline.schema import (
     APPLICATION_ID,
     SQLITE_MAGIC,
+    check_integrity,
     conventional_url,
     has_details,
     open_snapshot,
@@ -144,9 +145,7 @@ class SnapshotSource:
             BadSnapshot: something in it is damaged, or cannot be meant.
         """
         with self._reading() as connection:
-            for (fault,) in connection.execute("PRAGMA integrity_check(1)"):
-                if fault != "ok":
-                    raise BadSnapshot(self.path, str(fault))
+            check_integrity(self.path, connection)
             for facts in self._facts.values():
                 index_of(self.path, connection, facts.name, facts.id)
 

@@ -21,7 +21,15 @@ from typing import Final, Literal
 from conditions.errors import BadSnapshot, NotSaved, OtherOrigin, StoreBusy, StoreUnavailable
 from conditions.iov import IntervalOfValidity
 from conditions.offline.atomic import complete_file
-from conditions.offline.schema import DETAILS, MARKS, TABLES, has_details, open_snapshot
+from conditions.offline.schema import (
+    DETAILS,
+    MARKS,
+    TABLES,
+    check_integrity,
+    has_details,
+    open_snapshot,
+    our_errors,
+)
 from conditions.payload import Payload
 from conditions.resolve import IovEntry
 from conditions.tags import Tag
@@ -83,7 +91,7 @@ def write_snapshot(
     """
     with _held(path, wait=append) as grown, complete_file(path, replace=grown or replace) as temporary:
         if grown:
-            open_snapshot(path).close()  # refuses what is no snapshot
+            _check_whole(path)
             shutil.copyfile(path, temporary)
         connection = sqlite3.connect(temporary, isolation_level=None)
         try:
@@ -97,13 +105,23 @@ def write_snapshot(
             writer = _Writer(path, connection, base_url, has_details(connection))
             written = [writer.write(content) for content in contents]
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             if str(error) == NO_SPACE:
                 raise NotSaved(path, "no space left on the disk") from error
             raise BadSnapshot(path, str(error)) from error
         finally:
             connection.close()
     return written
+
+
+def _check_whole(path: Path) -> None:
+    """Refuse to grow what is damaged, or is no snapshot."""
+    connection = open_snapshot(path)
+    try:
+        with our_errors(path):
+            check_integrity(path, connection)
+    finally:
+        connection.close()
 
 
 class _Writer:

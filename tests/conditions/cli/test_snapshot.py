@@ -56,6 +56,20 @@ def test_a_job_without_a_store_gets_the_same(
         assert (won.tag, client.path(won).read_text()) == ("online", "cnn")
 
 
+def test_resolve_reads_a_snapshot_as_it_reads_a_store(
+    done: Command, run_command: Command, filled: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "s.sqlite"
+    done("download", *filled, "-o", str(path), "--details")
+    asked = ("resolve", "--tag", "mc16", "--tag", "online", "--run", "7,1", "--run", "10,0", "--json")
+    expected = done(*asked).json
+    monkeypatch.delenv("CONDITIONS_FILES")
+    assert done(*asked, "--store", str(path)).json == expected
+    monkeypatch.setenv("CONDITIONS_URL", str(path))
+    assert done(*asked).json == expected
+    assert run_command("resolve", "--tag", "mc17", "--run", "7,1").code == 3
+
+
 def test_another_reader_finds_what_the_command_wrote(done: Command, filled: list[str], tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite"
     done("download", *filled, "-o", str(path), "--details", "--base-url", "https://example.org/files/")

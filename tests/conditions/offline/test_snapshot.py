@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import multiprocessing
+import random
+import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from conditions.errors import (
     BadSnapshot,
+    ConditionsError,
     PastUnknown,
     PayloadNotHere,
     StoreUnavailable,
@@ -20,6 +24,7 @@ from conditions.errors import (
 )
 from conditions.iov import IntervalOfValidity, Run
 from conditions.offline.locations import Layout, PayloadFolder
+from conditions.offline.schema import DETAILS
 from conditions.offline.snapshot import SnapshotSource, is_snapshot
 from conditions.payload import Payload
 from support.snapshots import change, new_file
@@ -238,6 +243,27 @@ def test_damaged_bytes_are_an_error_and_never_an_answer(foreign: Path, tmp_path:
             pass
 
 
+def test_whatever_bytes_are_damaged_no_foreign_error_comes_out(foreign: Path, tmp_path: Path) -> None:
+    draw = random.Random(11)  # noqa: S311 - a test that is the same every time
+    change(foreign, DETAILS)
+    whole = foreign.read_bytes()
+    spoilt = tmp_path / "spoilt.sqlite"
+    refused = 0
+    for _ in range(300):
+        content = bytearray(whole)
+        for _ in range(draw.choice([1, 3, 40])):
+            content[draw.choice([draw.randrange(100), draw.randrange(len(whole))])] = draw.randrange(256)
+        spoilt.write_bytes(content)
+        try:
+            with SnapshotSource(spoilt) as source:
+                source.resolve_many(["mc16", "online"], [Run(0, 0), Run(5, 12), Run(9, 4)])
+                source.tags()
+                source.check()
+        except ConditionsError:
+            refused += 1
+    assert 100 < refused < 300  # bytes that nothing stands in may be any
+
+
 def test_what_is_no_file_or_no_database_says_so(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("not a database, whatever its name")
@@ -282,24 +308,21 @@ def test_a_snapshot_is_known_by_its_mark(foreign: Path, tmp_path: Path) -> None:
 
 
 def test_a_read_only_folder_is_enough(foreign: Path) -> None:
-    code = f"""
+    with tempfile.TemporaryDirectory(prefix="conditions-read-only-") as name:  # others cannot enter pytest's folders
+        path = Path(shutil.copyfile(foreign, Path(name) / "snapshot.sqlite"))
+        code = f"""
 import os
 from conditions.iov import Run
 from conditions.offline.snapshot import SnapshotSource
 os.setuid(65534) if os.getuid() == 0 else None
-with SnapshotSource({str(foreign)!r}) as source:
+with SnapshotSource({str(path)!r}) as source:
     print(sorted(source.resolve_many(["mc16"], [Run(9, 3)])[Run(9, 3)]))
 """
-    for folder in foreign.parents:  # pytest's own folders are closed to others
-        folder.chmod(folder.stat().st_mode | 0o055)
-        if folder.name.startswith("pytest-of-"):
-            break
-    foreign.chmod(0o444)
-    foreign.parent.chmod(0o555)
-    try:
+        path.chmod(0o444)
+        path.parent.chmod(0o555)
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    finally:
-        foreign.parent.chmod(0o755)
+        assert [each.name for each in path.parent.iterdir()] == [path.name]
+        path.parent.chmod(0o755)
     assert done.stdout == "['GATGAPgen.pth', 'gain']\n", done.stderr
 
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conditions.digest import tag_digest
-from conditions.errors import BadSnapshot, NotSaved, OtherOrigin
+from conditions.errors import BadSnapshot, ConditionsError, NotSaved, OtherOrigin
 from conditions.iov import MAX_NUMBER, IntervalOfValidity, Run
 from conditions.offline.snapshot import SnapshotSource
 from conditions.offline.writer import TagContent, write_snapshot
@@ -113,8 +113,17 @@ def test_details_bring_back_all_that_is_known(tmp_path: Path) -> None:
         (facts,) = source.tag_facts(["mc16"])
         assert (facts.content_revision, facts.digest) == (7, given.digest)
         (shown,) = source.tags()
-        assert (shown.type, shown.description, shown.runs) == ("DEV", "for tests", None)
+        assert (shown.type, shown.description, shown.runs, shown.digest) == ("DEV", "for tests", None, given.digest)
     assert rows(path)[0][2] == "gain"  # other readers read it as before
+
+
+def test_only_a_published_digest_is_a_promise(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    given = content(MC16, state=TagState.RUNNING)
+    write_snapshot(path, [given], details=True)
+    with SnapshotSource(path) as source:
+        assert source.tag_facts(["mc16"])[0].digest is None  # the tag may have grown since
+        assert source.tags()[0].digest == given.digest
 
 
 @pytest.mark.parametrize(
@@ -249,6 +258,25 @@ def test_only_snapshots_grow(tmp_path: Path) -> None:
         write_snapshot(other, [content(MC16)], append=True)
     write_snapshot(tmp_path / "new.sqlite", [content(MC16)], append=True)
     assert len(rows(tmp_path / "new.sqlite")) == 3
+
+
+def test_a_damaged_file_does_not_grow(tmp_path: Path) -> None:
+    path, spoilt = tmp_path / "s.sqlite", tmp_path / "spoilt.sqlite"
+    write_snapshot(path, [content(MC16)], details=True)
+    whole, draw = path.read_bytes(), random.Random(4)  # noqa: S311 - a test that is the same every time
+    third, refused = content([(GAT, "always")], name="third", number=52), 0
+    for _ in range(100):
+        damaged = bytearray(whole)
+        for _ in range(20):
+            damaged[draw.randrange(len(whole))] = draw.randrange(256)
+        spoilt.write_bytes(damaged)
+        try:
+            write_snapshot(spoilt, [third], append=True)
+        except ConditionsError:
+            refused += 1
+            assert spoilt.read_bytes() == damaged
+    assert refused > 50
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["s.sqlite", "spoilt.sqlite"]
 
 
 def test_a_range_of_runs_is_cut_so_that_nothing_wrong_is_answered_outside(tmp_path: Path) -> None:
