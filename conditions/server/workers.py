@@ -52,9 +52,9 @@ def serve(settings: ServerSettings, say: Callable[[str], None]) -> int:
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     has_key = token_check(settings) is not None
+    listener = _listen(settings)
     load_parts()
     store = open_service_store(settings)
-    listener = _listen(settings)
     store.close()  # a worker makes connections of its own
     with tempfile.TemporaryDirectory(prefix="conditions-indexes-", dir=settings.indexes) as folder:
         parent = _Parent(replace(settings, indexes=folder), store, listener)
