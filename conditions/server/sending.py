@@ -68,19 +68,20 @@ class PayloadBytes:
     async def response(self, request: Request, payload: Payload) -> Response:
         """The bytes, those of the range that was asked for, or the word that the client has them already."""
         etag = f'"{payload.sha256}"'
+        method = request.scope.get("asked_method", request.method)
         headers = {"ETag": etag, "Cache-Control": FOR_EVER, "Accept-Ranges": "bytes"}
         if _has_already(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers=headers)
         if not self._in_folder:
             url = await self._runs.run(self._store.payload_url, payload, LINK_S)
             self._in_folder = url is None
-            if url is not None and self._redirect and request.method == "GET":  # a link is good for one method
+            if url is not None and self._redirect and method == "GET":  # a link is good for one method
                 return RedirectResponse(url, 302, {"Cache-Control": f"private, max-age={LINK_S // 2}"})
-        span = span_of(request.headers, payload.size_bytes, etag) if request.method == "GET" else _whole(payload)
+        span = span_of(request.headers, payload.size_bytes, etag) if method == "GET" else _whole(payload)
         headers |= {"Content-Length": str(span.count), "X-Content-Type-Options": "nosniff"}
         if span.part:
             headers["Content-Range"] = f"bytes {span.begin}-{span.begin + span.count - 1}/{payload.size_bytes}"
-        first = 0 if request.method == "HEAD" else min(span.count, PIECE_BYTES)
+        first = 0 if method == "HEAD" else min(span.count, PIECE_BYTES)
         stream, piece = await self._runs.run(self._open, payload, span, first)
         if stream is None:
             body = Response(piece, 206 if span.part else 200, media_type=BYTES)

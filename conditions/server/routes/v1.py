@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -46,6 +47,7 @@ def make_v1(service: Service) -> ASGIApp:
         app.include_router(room.router)
     problems.install(app)
     app.add_exception_handler(RequestValidationError, _refused)
+    app.add_exception_handler(405, _other_method)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return _HeadAsGet(app)
 
@@ -66,7 +68,8 @@ class _HeadAsGet:
             await self.app(scope, receive, send)
             return
 
-        inner = {**scope, "method": "GET"}  # the server looks at the method of its own scope
+        # The server looks at the method of its own scope; who sends bytes looks at `asked_method`.
+        inner = {**scope, "method": "GET", "asked_method": "HEAD"}
 
         async def send_head(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -74,6 +77,18 @@ class _HeadAsGet:
             await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
         await self.app(inner, receive, send_head)
+
+
+async def _other_method(request: Request, _error: Exception) -> Response:
+    """A method that the path does not take; all that it takes are named, whatever route they belong to."""
+    place = request.url.path.removeprefix(request.scope.get("root_path", ""))
+    known: set[str] = set()
+    for template, operations in request.app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"\\{[^/]+\\}", "[^/]+", re.escape(template)), place):
+            known |= {method.upper() for method in operations}
+    allowed = ", ".join(sorted(known | ({"HEAD"} if "GET" in known else set())))
+    text = f"{request.method} is not possible here; {allowed} is"
+    return problems.problem_response(problems.RequestRefused(405, text, {"Allow": allowed}))
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -95,6 +110,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
             description=app.description,
             routes=app.routes,
         )
+        schemas_of = document["components"]["schemas"]
+        batch = schemas.NewBatch.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas_of |= batch.pop("$defs", {}) | {"NewBatch": batch}
         document["servers"] = [{"url": "/v1"}]
         document["components"].setdefault("securitySchemes", {})["token"] = {
             "type": "http",
@@ -107,7 +125,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
                 if "401" in operation["responses"]:
                     operation["security"] = [{"token": []}]
         for name in ("HTTPValidationError", "ValidationError"):
-            document["components"]["schemas"].pop(name, None)
+            schemas_of.pop(name, None)
         app.openapi_schema = document
     return app.openapi_schema
 
