@@ -1,7 +1,7 @@
 """One bucket through boto3: its calls, repeated with growing pauses, and its failures as our errors.
 
 Endpoint and credentials come from the usual places: `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
-`AWS_DEFAULT_REGION`, a profile, or the machine's role.
+`AWS_DEFAULT_REGION`, a profile, or the machine's role; `AWS_MAX_ATTEMPTS` says how often a call is tried.
 """
 
 from __future__ import annotations
@@ -97,8 +97,11 @@ class Bucket:
 
         # A server of one's own rarely has a name for each of its buckets, nor the newest kinds of checksum.
         is_own = any(os.environ.get(name) for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"))
+        retries: dict[str, Any] = {"mode": "standard"}
+        if not os.environ.get("AWS_MAX_ATTEMPTS"):
+            retries["total_max_attempts"] = ATTEMPTS
         settings = Config(
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            retries=retries,
             connect_timeout=CONNECT_TIMEOUT_S,
             read_timeout=READ_TIMEOUT_S,
             max_pool_connections=CONNECTIONS,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import os
-import tempfile
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -24,7 +24,6 @@ from conditions.errors import (
     PayloadCorrupt,
     PayloadLost,
     StoreBusy,
-    StoreFull,
     StoreUnavailable,
     WrongChecksum,
 )
@@ -33,6 +32,7 @@ from conditions.store import Store, bucket, lease, objects, open_store, s3
 from conditions.store.bucket import BucketFiles
 from support.bucket import BUCKET, BucketServer
 from support.processes import run_together, running
+from support.small_disk import SIZE_BYTES, on_small_disk
 from support.stores import ALWAYS, tag_with, upload_text
 
 BYTES = b"weights" * 1000
@@ -558,14 +558,17 @@ def test_a_damaged_copy_in_the_cache_is_fetched_anew(store: Store) -> None:
 
 
 def test_a_disk_without_space_for_what_is_on_its_way_is_said(
-    store: Store, monkeypatch: pytest.MonkeyPatch, bucket_server: BucketServer, bucket_url: str
+    store: Store, sqlite_url: str, bucket_server: BucketServer, bucket_url: str, tmp_path: Path
 ) -> None:
-    def no_space(*_: Any) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "write", no_space)
-    with pytest.raises(StoreFull):
-        upload_text(store)
-    monkeypatch.undo()
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (tmp_path / "large").write_bytes(bytes(2 * SIZE_BYTES))
+    program = [str(Path(sys.executable).parent / "conditions"), "--store", sqlite_url, "--files", bucket_url]
+    done = subprocess.run(
+        [*on_small_disk(disk), *program, "payload", "upload", str(tmp_path / "large")],
+        env={**os.environ, "TMPDIR": str(disk)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: no space left in ")
     assert store.list_payloads() == []
     assert keys(bucket_server, bucket_url) == ["store-id"]
