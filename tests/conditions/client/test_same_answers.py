@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
+import hashlib
+import io
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conditions import Client, IntervalOfValidity, Resolved, Run
+from conditions.batch import Batch, NewIov, NewPayload
 from conditions.client.cache import PayloadCache
 from conditions.client.chain import Chain, Provider
 from conditions.client.http_source import HttpSource
@@ -18,14 +20,13 @@ from conditions.client.snapshot_files import SnapshotWithFiles
 from conditions.client.transport import Source
 from conditions.errors import StoreUnavailable
 from conditions.store.session import Store, open_store
+from conditions.tags import TagState
 from support.processes import STRESS
 from support.providers import snapshot_of
 from support.server import Server, session_server
-from support.stores import publish, upload_text
 from support.web import Web, web_server
 
 RUNS = [Run(exp, run) for exp in range(4) for run in range(4)]
-_numbers = itertools.count()
 
 
 @st.composite
@@ -37,7 +38,7 @@ def intervals(draw: st.DrawFn) -> IntervalOfValidity:
     return IntervalOfValidity.from_tuple(first.exp, first.run, *numbers)
 
 
-rows = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 2), intervals()), min_size=1, max_size=6)
+rows = st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("012"), intervals()), min_size=1, max_size=6)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -67,6 +68,10 @@ def told(answer: Mapping[str, Resolved]) -> dict[str, tuple[object, ...]]:
     }
 
 
+def md5_of(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
 def unreachable() -> Source:
     raise StoreUnavailable("the first provider", "it is down")
 
@@ -83,19 +88,16 @@ def test_all_providers_resolve_the_same(
     store: Store,
     old_wire: Web,
     tmp_path_factory: pytest.TempPathFactory,
-    first: list[tuple[str, int, IntervalOfValidity]],
-    second: list[tuple[str, int, IntervalOfValidity]],
+    first: list[tuple[str, str, IntervalOfValidity]],
+    second: list[tuple[str, str, IntervalOfValidity]],
 ) -> None:
-    number = next(_numbers)
     names = {letter: f"{server.unique('same')}{letter}" for letter in "ab"}
     stack = [server.unique("first"), server.unique("second")]
     for tag, content in zip(stack, (first, second), strict=True):
-        store.create_tag(tag)
-        for letter, text, iov in content:
-            payload = upload_text(store, names[letter], str(text))
-            store.add_iov(tag, names[letter], payload.revision, iov)
-        publish(store, tag)
-    folder = tmp_path_factory.mktemp(f"same{number}")
+        payloads = tuple(NewPayload(names[letter], io.BytesIO(text.encode())) for letter, text, _ in content)
+        iovs = tuple(NewIov(names[letter], iov, md5=md5_of(text)) for letter, text, iov in content)
+        store.submit(Batch(tag, payloads, iovs, create=True, state=TagState.PUBLISHED))
+    folder = tmp_path_factory.mktemp("same")
     cache = PayloadCache(folder / "cache")
     plain = snapshot_of(store, folder / "plain.sqlite", *stack)
     detailed = snapshot_of(store, folder / "detailed.sqlite", *stack, details=True)
@@ -108,15 +110,15 @@ def test_all_providers_resolve_the_same(
         }
         for source in sources.values():
             held.callback(source.close)
-        sources["chain"] = Chain([Provider("down", unreachable), Provider("up", lambda: sources["server"])])
+        snapshot = sources["plain snapshot"]
+        sources["chain"] = Chain([Provider("down", unreachable), Provider("up", lambda: snapshot)])
         for name, source in sources.items():
             client = Client(source, stack)
-            assert {run: told(client.resolve(run)) for run in RUNS} == expected, name
+            assert {run: told(client.resolve(run)) for run in RUNS[::2]} == {r: expected[r] for r in RUNS[::2]}, name
             assert {run: told(found) for run, found in client.resolve_many(RUNS).items()} == expected, name
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("BELLE2_CONDB_PROXY", old_wire.url)
             wire = HttpSource(server.url, cache)
             held.callback(wire.close)
-            assert {run: told(Client(wire, stack).resolve(run)) for run in RUNS[::3]} == {
-                run: expected[run] for run in RUNS[::3]
-            }
+            answers = {run: told(Client(wire, stack).resolve(run)) for run in RUNS[::3]}
+            assert answers == {run: expected[run] for run in RUNS[::3]}
