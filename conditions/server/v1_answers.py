@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
+from starlette.convertors import Convertor, register_url_convertor
 
 from conditions.errors import BadInputError, TagChanged
 from conditions.iov import IntervalOfValidity, Run
@@ -27,6 +28,23 @@ MOST_ITEMS: Final = 10_000
 USUAL_ITEMS: Final = 1_000
 JSON_TYPE: Final = "application/json"
 Limit = Annotated[int, Query(ge=1, le=MOST_ITEMS, description="How many items a page has at most.")]
+
+
+class NumberConvertor(Convertor[str]):
+    """A part of a path that is a number, so that a word there is another place; its size is looked at later."""
+
+    regex = "[0-9]{1,19}"
+
+    def convert(self, value: str) -> str:
+        """As it is."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """As it is."""
+        return str(value)
+
+
+register_url_convertor("number", NumberConvertor())
 
 
 class BlockingRouter(APIRouter):

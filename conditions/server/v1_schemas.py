@@ -26,8 +26,11 @@ StackEntry: TypeAlias = Annotated[
         description="A tag, or `NAME@REVISION` for the content that it had at that content revision.",
     ),
 ]
-# Letters, digits and most signs; the whole rule (no `..`, no control character of Unicode) is told by a 400.
-PayloadName: TypeAlias = Annotated[str, Field(min_length=1, max_length=200, examples=["gains.json"])]
+# Neither `..` nor a path separator nor a control character; what Unicode has more of these is told by a 400.
+_SIGN: Final = r"[^\x00-\x1f\x7f-\x9f/\\.]"
+PayloadName: TypeAlias = Annotated[
+    str, Field(pattern=rf"^(?:[.]?{_SIGN})+[.]?$", min_length=1, max_length=200, examples=["gains.json"])
+]
 Glob: TypeAlias = Annotated[
     str, Field(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=200, description="Whole name; `*` and `?` stand for others.")
 ]

@@ -33,7 +33,7 @@ _BODY: Final[dict[str, Any]] = {
                     "type": "object",
                     "required": ["batch"],
                     "properties": {
-                        "batch": schemas.NewBatch.model_json_schema(),
+                        "batch": {"$ref": "#/components/schemas/NewBatch"},
                         "payload": {
                             "type": "array",
                             "items": {"type": "string", "format": "binary"},

@@ -39,7 +39,7 @@ async def get_file(
 
 
 @router.get(
-    "/payloads/{name}/{revision}/file",
+    "/payloads/{name}/{revision:number}/file",
     operation_id="get_payload_file",
     summary="The bytes of a payload",
     responses=_ANSWERS,

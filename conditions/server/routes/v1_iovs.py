@@ -118,7 +118,7 @@ def add_iovs(request: Request, name: Name, body: Annotated[schemas.NewRows, Body
 
 
 @router.get(
-    "/tags/{name}/iovs/{iov_id}",
+    "/tags/{name}/iovs/{iov_id:number}",
     operation_id="get_iov",
     summary="Show a row of a tag",
     responses=reads(schemas.WholeRowOut, 404),
@@ -134,7 +134,7 @@ def get_iov(request: Request, name: Name, iov_id: Number) -> Response:
 
 
 @router.patch(
-    "/tags/{name}/iovs/{iov_id}",
+    "/tags/{name}/iovs/{iov_id:number}",
     operation_id="modify_iov",
     summary="Give a row another interval, or an earlier last run",
     responses=answers_with(schemas.WholeRowOut, *CHANGES, 413),
@@ -156,7 +156,7 @@ def modify_iov(request: Request, name: Name, iov_id: Number, body: Annotated[sch
 
 
 @router.delete(
-    "/tags/{name}/iovs/{iov_id}",
+    "/tags/{name}/iovs/{iov_id:number}",
     operation_id="delete_iov",
     summary="Take a row out of an OPEN tag",
     status_code=204,

@@ -26,7 +26,7 @@ from conditions.server.v1_answers import (
 from conditions.wire import error_json, payload_json
 
 router = BlockingRouter(tags=["payloads"])
-Name = Annotated[str, Path(description="The payload's name.", max_length=1000, examples=["gains.json"])]
+Name = Annotated[schemas.PayloadName, Path(description="The payload's name.")]
 Revision = Annotated[int, Path(ge=1, le=schemas.LARGEST, description="Its revision.", examples=[1])]
 Mark = tuple[str, int]
 
@@ -90,7 +90,7 @@ def get_latest_payload(request: Request, name: Name) -> Response:
 
 
 @router.get(
-    "/payloads/{name}/{revision}",
+    "/payloads/{name}/{revision:number}",
     operation_id="get_payload",
     summary="Show a payload",
     responses=reads(schemas.PayloadOut, 404),
@@ -101,7 +101,7 @@ def get_payload(request: Request, name: Name, revision: Revision) -> Response:
 
 
 @router.get(
-    "/payloads/{name}/{revision}/verify",
+    "/payloads/{name}/{revision:number}/verify",
     operation_id="verify_payload",
     summary="Compare a payload's bytes with what is said of them",
     responses=reads(schemas.SoundOut, 404),

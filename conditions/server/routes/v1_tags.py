@@ -29,7 +29,7 @@ from conditions.tags import Tag, check_tag_name
 from conditions.wire import audit_json, tag_json
 
 router = BlockingRouter(tags=["tags"])
-Name = Annotated[str, Path(description="The tag's name.", max_length=1000, examples=["mc16"])]
+Name = Annotated[schemas.TagName, Path(description="The tag's name.")]
 
 
 @router.get("/tags", operation_id="list_tags", summary="List tags", responses=reads(schemas.TagPage))
