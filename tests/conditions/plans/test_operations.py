@@ -76,6 +76,16 @@ def test_what_is_added_comes_later_and_never_overlaps(creates: str, fault: str) 
         operations([(P1_OPEN, Run(1, 1))], creates)
 
 
+def test_where_something_has_ended_is_given_out_too() -> None:
+    ended = rows("online", "p1 r1 0,1,2,0; p2 r1 0,1,-1,-1")
+    new = [(payload("p3", 1), IntervalOfValidity(Run(1, 5)))]
+    with pytest.raises(UpdateRefused, match="p2 r1 0,1,-1,-1, cannot end at 1,5"):
+        plan_operations(("online", 2, ended), [(ended[1].id, Run(1, 5))], [])
+    with pytest.raises(UpdateRefused, match="p3 r1 1,5,-1,-1 begins before the end"):
+        plan_operations(("online", 2, ended), [], new)
+    assert plan_operations(("online", 2, ended), [(ended[1].id, Run(2, 0))], []).step_count == 1
+
+
 def test_a_row_of_another_tag_is_not_found() -> None:
     with pytest.raises(IovNotFound, match="no IoV 987654321 in tag 'online'"):
         operations([(987654321, Run(5, 5))])
