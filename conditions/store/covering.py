@@ -75,9 +75,7 @@ def resolve_held(
     return Held(answer, IntervalOfValidity.from_keys(first_key, final_key), found.tags)
 
 
-def stack_facts(
-    connection: Connection, stack: Sequence[TagRef], as_of: datetime | None = None
-) -> tuple[TagFacts, ...]:
+def stack_facts(connection: Connection, stack: Sequence[TagRef], as_of: datetime | None = None) -> tuple[TagFacts, ...]:
     """What decides whether an answer from these tags still holds, in one query; a tag in any state has facts."""
     question = _question(stack, [], None, as_of)
     dialect = connection.dialect.name

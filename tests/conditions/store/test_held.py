@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -55,19 +55,39 @@ def test_all_runs_that_an_answer_holds_for_have_that_answer(store: Store, seed: 
     check_holds(store, pasts, NAMES[:1])
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_few_rows_looked_at_make_the_answer_hold_for_less_and_never_for_more(
-    store: Store, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def few_rows_looked_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As if a tag had so many rows of other names that the next row of a wanted one is not met."""
     monkeypatch.setattr(covering_sql, "WALKED_ROWS", 2)
     covering_sql._statement.cache_clear()
+    yield
+    covering_sql._statement.cache_clear()
+
+
+@pytest.mark.usefixtures("few_rows_looked_at")
+@pytest.mark.parametrize("seed", range(2))
+def test_few_rows_looked_at_never_make_an_answer_hold_for_more(store: Store, seed: int) -> None:
     draw = random.Random(seed)  # noqa: S311
     store.create_tag("a")
     changer = Changer(store, "a", some_payloads(store), draw)
     for _ in range(12):
         changer.change()
     check_holds(store, ["a"], NAMES[:1])
-    covering_sql._statement.cache_clear()
+
+
+@pytest.mark.usefixtures("few_rows_looked_at")
+def test_where_others_rows_hide_the_next_one_the_last_of_them_has_to_do(store: Store) -> None:
+    fill(
+        store,
+        "a",
+        ("gat", "0,0,0,-1"),
+        *(("cnn", f"{exp},0,{exp},-1") for exp in (1, 2, 3, 5, 6, 7)),
+        ("gat", "8,0,8,0"),
+    )
+    assert holds(store, ["a"], Run(4, 0), "gat") == "3,0,5,-1"
+    assert holds(store, ["a"], Run(7, 0), "gat") == "6,0,7,-1"
+    assert holds(store, ["a"], Run(4, 0), "unheard") == "3,0,5,-1"
+    check_holds(store, ["a"], ["gat"])
 
 
 def fill(store: Store, tag: str, *rows: tuple[str, str]) -> None:
