@@ -43,7 +43,8 @@ def check(settings: Settings, repair: bool) -> None:
     Orphans (a file without a row) and leftovers (a file that was being written) are what a crash may leave; they do no
     harm. Missing and corrupt files are damage: upload the right bytes again. Exit code 1 when anything is left to do.
 
-    Nothing is touched in a folder that carries the id of another store, or of none and may be another's.
+    Nothing is touched in a folder or bucket that carries the id of another store, or of none and may be another's. In a
+    bucket what was written within the last hour is left alone: an upload on another machine may still need it.
     """
     with settings.open_store() as store:
         report = store.check(repair=repair)
