@@ -80,7 +80,7 @@ def status_of(error: ConditionsError) -> int:
 
 def problem(error: ConditionsError, *, details: bool = False) -> tuple[int, dict[str, Any], dict[str, str]]:
     """Status, JSON and headers of an error; `details` adds its attributes, from which a client makes it again."""
-    status = status_of(error)
+    status, error = status_of(error), _without_paths(error)
     said = next((_SAID[kind] for kind in type(error).__mro__ if kind in _SAID), None)
     if said is not None:
         body: dict[str, Any] = {"code": status, "reason": type(error).__name__, "message": said}
@@ -140,6 +140,17 @@ async def _http(request: Request, error: Exception) -> Response:
 
 async def _unforeseen(_request: Request, error: Exception) -> Response:
     return problem_response(unforeseen(error))
+
+
+def _without_paths(error: ConditionsError) -> ConditionsError:
+    """The same error about "the server's file": where that lies is nobody's business."""
+    match error:
+        case errors.PayloadLost():
+            return errors.PayloadLost(error.name, error.revision, "the server's file")
+        case errors.PayloadCorrupt():
+            return errors.PayloadCorrupt(error.name, error.revision, "the server's file", error.reason)
+        case _:
+            return error
 
 
 def _wants_details(scope: Scope) -> bool:

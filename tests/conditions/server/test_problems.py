@@ -49,3 +49,15 @@ def test_a_server_in_trouble_says_when_to_come_back_and_not_where_it_keeps_its_d
 def test_a_status_without_an_error_of_ours_has_a_word_too() -> None:
     for status, word in ((404, "NotFound"), (405, "MethodNotAllowed"), (413, "PayloadTooLarge"), (400, "BadRequest")):
         assert problem(RequestRefused(status, "no"))[1] == {"code": status, "reason": word, "message": "no"}
+
+
+def test_no_answer_says_where_the_server_keeps_its_files() -> None:
+    for error in (
+        errors.PayloadLost("gat", 2, "/srv/secret/ab/abc"),
+        errors.PayloadCorrupt("gat", 2, "/srv/secret/ab/abc", "has 3 bytes"),
+        errors.StoreFull("/srv/secret"),
+        errors.FilesNotOurs("/srv/secret", "a", "b"),
+    ):
+        _, body, _ = problem(error, details=True)
+        assert "secret" not in str(body)
+        assert body["reason"] == type(error).__name__
