@@ -73,6 +73,7 @@ class _Handler(SimpleHTTPRequestHandler):
     """Serves files, with the faults that were asked for."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are written one after the other
     notes: Path
     lock = threading.Lock()
 
