@@ -69,3 +69,8 @@ need_chromium() {
     command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 ||
         apt_install "a browser (the tests open the report in it)" chromium
 }
+
+need_nginx() {
+    [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null 2>&1 ||
+        apt_install "nginx (a test puts it in front of the server as a cache)" nginx-light
+}
