@@ -109,7 +109,7 @@ def test_every_example_runs_in_the_order_of_the_story(
     (tmp_path / "dbstore_demo_gain.txt_rev_1.root").write_text("1.5\n")
     groups = [path for path in COMMANDS if " ".join(path) not in STORY]
     # What the example of a running update needs: a tag that runs, and one to go on with.
-    before = {
+    before: dict[tuple[str, ...], tuple[str, ...]] = {
         ("tag", "running-update"): (
             "tag clone user_demo_first user_demo_online",
             "tag state user_demo_online RUNNING",
