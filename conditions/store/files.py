@@ -25,10 +25,10 @@ import shutil
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -48,12 +48,11 @@ NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a quota or a limi
 
 
 @dataclass(frozen=True, slots=True)
-class _Pending:
-    """A file with a temporary name that is being flushed."""
+class _Written:
+    """A file with all its bytes and a temporary name."""
 
     handle: int
     path: Path
-    flushed: Future[None] | None = None
 
     def forget(self) -> None:
         """Close it, and remove what still has the temporary name."""
@@ -61,6 +60,15 @@ class _Pending:
             os.close(self.handle)
         with suppress(OSError):
             self.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A file that is being flushed."""
+
+    written: _Written
+    stored: StoredFile
+    flushed: Future[None]
 
 
 class PayloadFiles:
@@ -135,17 +143,17 @@ class PayloadFiles:
         learning = Learning()
         try:
             with ThreadPoolExecutor(FLUSHES_AT_ONCE) as pool:
-                for source in sources:
+                for position, source in enumerate(sources):
                     learning = Learning()
                     with opened(source) as stream:
-                        pending.append(self._write(stream, learning))
-                    kept.append(learning.stored())
-                    accept(len(kept) - 1, kept[-1])
-                    pending[-1] = replace(pending[-1], flushed=pool.submit(os.fsync, pending[-1].handle))
+                        written = self._write(stream, learning)
+                    pending.append(_Pending(written, learning.stored(), pool.submit(os.fsync, written.handle)))
+                    kept.append(pending[-1].stored)
+                    accept(position, kept[-1])
                     if len(pending) == PENDING_FILES:
-                        folders.add(self._finish(pending, kept))
+                        folders.add(self._finish(pending))
                 while pending:
-                    folders.add(self._finish(pending, kept))
+                    folders.add(self._finish(pending))
             for folder in folders if kept else ():
                 flush_folder(folder)
         except OSError as error:
@@ -154,7 +162,7 @@ class PayloadFiles:
             raise StoreUnavailable(self.folder, error.strerror or str(error)) from error
         finally:
             for each in pending:
-                each.forget()
+                each.written.forget()
         return kept
 
     def verified_path(self, payload: Payload) -> Path:
@@ -281,29 +289,27 @@ class PayloadFiles:
             temporary.replace(path)
         return path.parent
 
-    def _write(self, source: BinaryIO, learning: Learning) -> _Pending:
+    def _write(self, source: BinaryIO, learning: Learning) -> _Written:
         """Write a stream's bytes under a temporary name; they are not flushed yet."""
         incoming = self.folder / "incoming"
         incoming.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=incoming, prefix=INCOMING_PREFIX)
-        pending = _Pending(handle, Path(name))
+        written = _Written(handle, Path(name))
         try:
             with os.fdopen(handle, "wb", closefd=False) as target:
                 for chunk in learning.through(source):
                     target.write(chunk)
             os.fchmod(handle, 0o444)
         except BaseException:
-            pending.forget()
+            written.forget()
             raise
-        return pending
+        return written
 
-    def _finish(self, pending: deque[_Pending], kept: Sequence[StoredFile]) -> Path:
+    def _finish(self, pending: deque[_Pending]) -> Path:
         """Wait for the first of the files that are being flushed and give it its name; returns the folder."""
-        first = pending[0]
-        if first.flushed is not None:
-            first.flushed.result()
-        folder = self._give_name(first.path, kept[-len(pending)])
-        pending.popleft().forget()
+        pending[0].flushed.result()
+        folder = self._give_name(pending[0].written.path, pending[0].stored)
+        pending.popleft().written.forget()
         return folder
 
     @contextmanager
