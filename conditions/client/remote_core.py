@@ -13,7 +13,7 @@ from requests import Response
 
 from conditions.client.cache import PayloadCache
 from conditions.client.http import HttpClient, HttpConfig, answers_of
-from conditions.errors import TagNotFound
+from conditions.errors import BadAnswer, NotFoundError, TagNotFound
 from conditions.iov import Run
 
 T = TypeVar("T")
@@ -105,6 +105,10 @@ class RemoteCore:
             yield
         except TagNotFound as error:
             raise TagNotFound(error.name, error.near, self.url) from error
+        except NotFoundError as error:
+            if type(error) is NotFoundError:  # no place of that name there
+                raise BadAnswer(self.url, f"{error}; it may be another service, or older than this program") from error
+            raise
 
 
 def path_of(*parts: str | int) -> str:

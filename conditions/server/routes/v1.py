@@ -82,10 +82,10 @@ class _HeadAsGet:
 async def _other_method(request: Request, _error: Exception) -> Response:
     """A method that the path does not take; all that it takes are named, whatever route they belong to."""
     place = request.url.path.removeprefix(request.scope.get("root_path", ""))
-    known: set[str] = set()
-    for template, operations in request.app.openapi()["paths"].items():
-        if re.fullmatch(re.sub(r"\\{[^/]+\\}", "[^/]+", re.escape(template)), place):
-            known |= {method.upper() for method in operations}
+    paths = request.app.openapi()["paths"]
+    fitting = [each for each in paths if re.fullmatch(re.sub(r"\\{[^/]+\\}", "[^/]+", re.escape(each)), place)]
+    # A word in a path is a place of its own, also where a name could stand.
+    known = {method.upper() for method in paths[min(fitting, key=lambda each: each.count("{"))]} if fitting else set()
     allowed = ", ".join(sorted(known | ({"HEAD"} if "GET" in known else set())))
     text = f"{request.method} is not possible here; {allowed} is"
     return problems.problem_response(problems.RequestRefused(405, text, {"Allow": allowed}))
