@@ -47,7 +47,6 @@ def key(settings: Settings, output: Path, pair: bool) -> None:
 
 
 @token.command(example="conditions token issue --user ada --admin 'mc.*' --expires 30d --key secret")
-@click.option("--user", "who", metavar="NAME", help="Whose token it is. [default: the global --user]")
 @click.option("--admin", multiple=True, metavar="REGEX", help="Tags that may be made, changed, published. Repeatable.")
 @click.option("--create-iov", multiple=True, metavar="REGEX", help="Tags that IoVs may be added to. Repeatable.")
 @click.option("--create-payload", multiple=True, metavar="REGEX", help="Payload names to upload. Repeatable.")
@@ -56,8 +55,8 @@ def key(settings: Settings, output: Path, pair: bool) -> None:
 @click.option("--issuer", metavar="NAME", help="Who issues it, for servers that ask (iss).")
 @click.option("--audience", metavar="NAME", help="The service it is for, for servers that ask (aud).")
 @click.pass_obj
-def issue(settings: Settings, /, who: str | None, expires: str, key_file: Path, **given: Any) -> None:
-    """Print a token for a user.
+def issue(settings: Settings, /, expires: str, key_file: Path, **given: Any) -> None:
+    """Print a token for the user that --user names.
 
     Everybody with a token may do all with tags and payloads named user_NAME_* and temp_NAME_*; the regular expressions,
     which match a name as a whole, give wider rights.
@@ -65,7 +64,7 @@ def issue(settings: Settings, /, who: str | None, expires: str, key_file: Path, 
     from conditions.rights import Caller
     from conditions.server import auth
 
-    who = who or settings.user
+    who = settings.user
     if who is None:
         raise click.UsageError("whose token? give --user NAME")
     caller = Caller(who, given["admin"], given["create_iov"], given["create_payload"])

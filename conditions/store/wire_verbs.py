@@ -71,7 +71,10 @@ class WireVerbs(StoreCore):
         found: dict[int, Payload] = {}
         with self._reading() as connection:
             for pairs in queries.batches(dict.fromkeys(wanted), PAIRS_AT_ONCE):
-                same = tuple_(PayloadNameRow.name, PayloadRow.md5).in_(pairs)
+                # The index knows md5 alone; the pair is looked at in what that leaves.
+                same = PayloadRow.md5.in_([md5 for _, md5 in pairs]) & tuple_(PayloadNameRow.name, PayloadRow.md5).in_(
+                    pairs
+                )
                 found |= {payload.id: payload for payload in _payloads(connection, same)}
         return [found[number] for number in sorted(found)]
 
@@ -93,17 +96,19 @@ class WireVerbs(StoreCore):
         with self._at_one_moment() as connection:
             number = _number(connection, tag)
             rows = _rows(IovRow.tag_id == number).order_by(IovRow.payload_id, IovRow.first_key, IovRow.id)
-            for page in connection.execution_options(stream_results=True).execute(rows).partitions(PAGE_ROWS):
-                yield _entries(page, tag)
+            with connection.execution_options(stream_results=True).execute(rows) as found:
+                for page in found.partitions(PAGE_ROWS):
+                    yield _entries(page, tag)
 
     def payload_pages(self, name: str | None = None) -> Iterator[list[Payload]]:
         """All payloads, or all of one name, in order of number, a page at a time; as `content_pages`."""
         where = PayloadNameRow.name == name if name is not None else PayloadRow.id > 0
         columns = select(PayloadNameRow.name, *_PAYLOAD_FACTS).join_from(PayloadRow, PayloadNameRow).where(where)
         with self._at_one_moment() as connection:
-            rows = connection.execution_options(stream_results=True).execute(columns.order_by(PayloadRow.id))
-            for page in rows.partitions(PAGE_ROWS):
-                yield [_payload(values, name_, {}) for name_, *values in page]
+            rows = columns.order_by(PayloadRow.id)
+            with connection.execution_options(stream_results=True).execute(rows) as found:
+                for page in found.partitions(PAGE_ROWS):
+                    yield [_payload(values, name_, {}) for name_, *values in page]
 
     def counted_tags(self, counts: Counts, name: str | None = None) -> list[Tag]:
         """All tags, INVALID ones too, or the one of that name, in order of name.
@@ -142,7 +147,8 @@ def _count(connection: Connection, numbers: Sequence[int]) -> dict[int, int]:
     counted = select(IovRow.tag_id, func.count(IovRow.payload_id.distinct())).group_by(IovRow.tag_id)
     found: dict[int, int] = {}
     for batch in queries.batches(numbers):
-        found.update(row.tuple() for row in connection.execute(counted.where(IovRow.tag_id.in_(batch))))
+        rows = connection.execute(counted.where(IovRow.tag_id.in_(batch)))
+        found.update((tag_id, count) for tag_id, count in rows)
     return found
 
 
