@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -30,10 +31,10 @@ from conditions.errors import (
 from conditions.payload import Payload
 from conditions.store import Store, bucket, lease, objects, open_store, s3
 from conditions.store.bucket import BucketFiles
-from support.bucket import BUCKET, BucketServer
+from support.bucket import BUCKET, BucketServer, new_prefix
 from support.processes import run_together, running
 from support.small_disk import SIZE_BYTES, on_small_disk
-from support.stores import ALWAYS, tag_with, upload_text
+from support.stores import ALWAYS, publish, tag_with, upload_text
 
 BYTES = b"weights" * 1000
 
@@ -572,3 +573,59 @@ def test_a_disk_without_space_for_what_is_on_its_way_is_said(
     assert done.stderr.startswith("error: no space left in ")
     assert store.list_payloads() == []
     assert keys(bucket_server, bucket_url) == ["store-id"]
+
+
+def upload_or_repair(url: str, bucket_url: str, who: int, rounds: int) -> int:
+    """Upload some of a few texts again and again, or repair; says how often a turn was lost to the other kind."""
+    bucket.ORPHAN_AGE_S = -1.0  # type: ignore[misc]
+    busy = 0
+    with open_store(url, bucket_url, user=f"machine {who}") as store:
+        for n in range(rounds):
+            try:
+                if who == 0:
+                    store.check(repair=True)
+                else:
+                    upload_text(store, f"n{who}-{n}", f"text {n}")
+            except StoreBusy:
+                busy += 1
+    return busy
+
+
+def test_repairs_on_one_machine_take_nothing_from_uploads_on_others(
+    store_url: str, bucket_url: str, bucket_server: BucketServer
+) -> None:
+    with open_store(store_url, bucket_url, user="tester") as opened:
+        upload_text(opened)
+        for n in range(6):  # what died uploads left, and others upload again
+            write(bucket_server, bucket_url, key_of(f"text {n}".encode()), f"text {n}".encode())
+        outcomes = run_together(upload_or_repair, [(store_url, bucket_url, who, 6) for who in range(3)])
+        assert [outcome.error for outcome in outcomes] == [None] * 3, outcomes
+        report = opened.check()
+        assert (report.missing, report.corrupt) == ((), ())
+        assert report.payload_count == 13 - sum(outcome.value for outcome in outcomes[1:])
+
+
+def test_a_copy_of_database_and_bucket_gives_the_same_digests(
+    store_url: str, bucket_server: BucketServer, bucket_url: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    with open_store(store_url, bucket_url, user="tester") as opened:
+        tag_with(opened, "t", *(f"p{n}" for n in range(5)))
+        publish(opened, "t")
+        digest = opened.tag_digest("t")
+    if store_url.startswith("sqlite"):
+        restored = f"sqlite:///{tmp_path}/restored.sqlite"
+        shutil.copyfile(store_url.removeprefix("sqlite:///"), tmp_path / "restored.sqlite")
+    else:
+        restored = str(request.getfixturevalue("empty_postgres_url"))
+        source, target = (url.replace("postgresql+psycopg://", "postgresql://") for url in (store_url, restored))
+        dump = subprocess.run(["pg_dump", "--no-owner", source], check=True, capture_output=True).stdout
+        subprocess.run(["psql", "-q", "-v", "ON_ERROR_STOP=1", target], input=dump, check=True, capture_output=True)
+    elsewhere, client = new_prefix(), bucket_server.client()
+    old, new = (url.removeprefix(f"s3://{BUCKET}/") for url in (bucket_url, elsewhere))
+    for key in keys(bucket_server, bucket_url):
+        client.copy_object(Bucket=BUCKET, Key=f"{new}/{key}", CopySource={"Bucket": BUCKET, "Key": f"{old}/{key}"})
+        delete(bucket_server, bucket_url, key)
+    with open_store(restored, elsewhere, user="tester") as copy:
+        assert copy.tag_digest("t") == digest
+        assert copy.verify_tag("t").faults == ()
+        assert copy.check().ok
