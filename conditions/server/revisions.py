@@ -21,6 +21,7 @@ from conditions.errors import ConditionsError
 from conditions.resolve import TagFacts
 from conditions.store.index_verbs import TagWatch
 from conditions.store.session import Store
+from conditions.store.tag_wire import TagWire
 from conditions.tags import TagState
 
 REFRESH_S: Final = 1.0
@@ -37,6 +38,7 @@ class Revisions:
         self.n_queries = 0
         self._store = store
         self._threads = ThreadPoolExecutor(2, "facts")  # one for requests, one for the refresh
+        self._wire: TagWire | None = None
         self._asking: TagWatch | None = None
         self._refreshing: TagWatch | None = None
         self._waiting: dict[str, asyncio.Future[TagFacts | None]] = {}
@@ -61,6 +63,8 @@ class Revisions:
         """Let go of the connections."""
         if self._timer is not None:
             self._timer.cancel()
+        if self._wire is not None:
+            self._wire.close()
         self._threads.shutdown(wait=True)
         for watch in (self._asking, self._refreshing):
             if watch is not None:
@@ -69,12 +73,11 @@ class Revisions:
 
     async def _ask(self) -> None:
         """Ask for all who wait, then for those who came meanwhile."""
-        loop = asyncio.get_running_loop()
         try:
             while self._waiting:
                 waiting, self._waiting = self._waiting, {}
                 try:
-                    found = await loop.run_in_executor(self._threads, self._query, list(waiting))
+                    found = await self._found(list(waiting))
                 except Exception as error:
                     _settle(waiting.values(), lambda future, error=error: future.set_exception(error))  # type: ignore[misc]
                     continue
@@ -85,12 +88,31 @@ class Revisions:
         finally:
             self._running = None
 
-    def _query(self, names: Iterable[str]) -> dict[str, TagFacts]:
-        """The cheap query, over a connection that is kept for it."""
+    async def _found(self, names: list[str]) -> dict[str, TagFacts]:
+        """What the database says now: over the wire where there is one, else, and to get one, from a thread."""
         self.n_queries += 1
+        if self._wire is not None:
+            try:
+                return await self._wire.facts(names)
+            except ConditionsError as error:
+                _log.info("connecting again: %s", error)
+                self._wire.close()
+                self._wire = None
+        found, self._wire = await asyncio.get_running_loop().run_in_executor(self._threads, self._query, names)
+        if self._wire is not None:
+            self._wire.attach()
+        return found
+
+    def _query(self, names: Iterable[str]) -> tuple[dict[str, TagFacts], TagWire | None]:
+        """The cheap query over a connection that is kept for it, and a wire for the next ones."""
         if self._asking is None:
             self._asking = self._store.watch_tags()
-        return self._asking.facts(names)
+        found = self._asking.facts(names)
+        try:
+            return found, self._store.wire_tags()
+        except ConditionsError as error:
+            _log.warning("tags are asked for from a thread, which is slower: %s", error)
+            return found, None
 
     def _remember(self, facts: TagFacts | None) -> None:
         if facts is None or facts.state not in FIXED_STATES or len(self.fixed) >= MOST_FIXED:

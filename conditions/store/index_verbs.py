@@ -17,6 +17,7 @@ from conditions.tags import TagState
 
 if TYPE_CHECKING:
     from conditions.store.index_rows import TagRows
+    from conditions.store.tag_wire import TagWire
 
 
 class IndexVerbs(StoreCore):
@@ -40,6 +41,16 @@ class IndexVerbs(StoreCore):
     def watch_tags(self) -> TagWatch:
         """A connection of its own for the one cheap query; the caller closes it."""
         return TagWatch(self)
+
+    def wire_tags(self) -> TagWire | None:
+        """The same for an event loop, where the database can do that; blocks while it connects.
+
+        Raises:
+            StoreUnavailable: the database is away.
+        """
+        from conditions.store.tag_wire import TagWire
+
+        return TagWire(self._engine, self._url) if self._url.get_backend_name() == "postgresql" else None
 
     @contextmanager
     def _snapshot(self) -> Iterator[Connection]:
