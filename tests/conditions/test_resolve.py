@@ -9,10 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conditions.errors import BadInputError, NoPayloadForRun
+from conditions.errors import BadInputError, BadName, NoPayloadForRun
 from conditions.iov import IntervalOfValidity, Run
 from conditions.payload import Payload
-from conditions.resolve import IovEntry, Resolved, check_stack, require, resolve
+from conditions.resolve import (
+    IovEntry,
+    Resolved,
+    TagRef,
+    check_stack,
+    parse_stack,
+    parse_tag_ref,
+    require,
+    resolve,
+)
 
 RUNS = [Run(exp, run) for exp in range(3) for run in range(3)]
 
@@ -88,3 +97,15 @@ def test_a_missing_required_payload_is_named_with_run_and_stack() -> None:
         require({}, ["gat"], Run(7, 120), ["mc16", "online"])
     there = Resolved(payload("gat", 1), IntervalOfValidity.always(), "mc16")
     require({"gat": there}, ["gat"], Run(7, 120), ["mc16"])
+
+
+def test_an_entry_of_a_stack_is_a_tag_or_a_tag_as_it_was() -> None:
+    assert parse_stack(["mc16", "mc16@12", "mc16"]) == (TagRef("mc16"), TagRef("mc16", 12))
+    assert parse_stack("online@0") == (TagRef("online", 0),)
+    assert [str(ref) for ref in parse_stack(["a", "b@3"])] == ["a", "b@3"]
+
+
+@pytest.mark.parametrize("entry", ["mc16@", "@3", "mc16@-1", "mc16@1.5", "mc16@1@2", "mc16@last"])
+def test_what_stands_after_an_at_is_a_content_revision(entry: str) -> None:
+    with pytest.raises(BadName, match="NAME@REVISION"):
+        parse_tag_ref(entry)
