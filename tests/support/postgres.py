@@ -73,6 +73,46 @@ def cluster(settings: Mapping[str, str] | None = None, parent: Path | None = Non
         shutil.rmtree(folder, ignore_errors=True)
 
 
+class RestartableCluster:
+    """A cluster whose server a test may kill and start again, at the same address with the same data."""
+
+    def __init__(self, data: Path, owner: pwd.struct_passwd | None) -> None:
+        self._data, self._owner = data, owner
+        # What was committed has left the server's memory, so that it outlives the server, though not the machine.
+        self._settings = THROWAWAY_SETTINGS | {"synchronous_commit": "on"}
+        self._server, self._port = _start(find_binaries(), data, owner, self._settings)
+
+    @property
+    def url(self) -> str:
+        """The URL of its administration database."""
+        return str(URL.create("postgresql+psycopg", "postgres", host="127.0.0.1", port=self._port, database="postgres"))
+
+    def stop(self) -> None:
+        """Kill the server; what was committed stays."""
+        _end(self._server)
+
+    def start(self) -> None:
+        """Start it again."""
+        self._server, _ = _start(find_binaries(), self._data, self._owner, self._settings, self._port)
+
+
+@contextmanager
+def restartable_cluster() -> Iterator[RestartableCluster]:
+    """A cluster of its own while the block runs."""
+    folder, owner = Path(tempfile.mkdtemp(prefix="conditions-postgresql-")), _unprivileged_user()
+    try:
+        if owner is not None:
+            shutil.chown(folder, owner.pw_name, owner.pw_gid)
+        _make_data_folder(find_binaries(), folder / "data", owner)
+        running = RestartableCluster(folder / "data", owner)
+        try:
+            yield running
+        finally:
+            running.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def create_database(admin_url: str, template: str = "template1") -> str:
     """Make a database with a name of its own as a copy of `template`; returns its URL."""
     name = f"test_{os.getpid()}_{next(_database_numbers)}"
@@ -173,11 +213,15 @@ def _make_data_folder(binaries: Path, data: Path, owner: pwd.struct_passwd | Non
 
 
 def _start(
-    binaries: Path, data: Path, owner: pwd.struct_passwd | None, settings: Mapping[str, str]
+    binaries: Path,
+    data: Path,
+    owner: pwd.struct_passwd | None,
+    settings: Mapping[str, str],
+    chosen_port: int | None = None,
 ) -> tuple[subprocess.Popen[str], int]:
     """Start the server in the foreground as our child; returns it with its port once it accepts connections."""
     for _ in range(START_ATTEMPTS):
-        port, said = _free_port(), [""]
+        port, said = chosen_port or _free_port(), [""]
         every = {**settings, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "port": str(port)}
         command: list[str | Path] = [binaries / "postgres", "-D", data]
         command += itertools.chain.from_iterable(("-c", f"{name}={value}") for name, value in every.items())
