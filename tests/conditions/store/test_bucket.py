@@ -305,6 +305,13 @@ def other_url_sqlite(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/other.sqlite"
 
 
+def test_the_first_who_says_whose_a_bucket_is_has_said_it(files: BucketFiles) -> None:
+    assert files.read_owner() is None
+    for store_id in ("a" * 32, "b" * 32):
+        files.write_owner(store_id)
+    assert files.read_owner() == "a" * 32
+
+
 def claim(url: str, bucket_url: str, name: str) -> str:
     """Upload something to a bucket that is nobody's yet."""
     with open_store(url, bucket_url, user="tester") as store:
