@@ -7,6 +7,7 @@ query is under way at a time; whoever has more names to ask for collects them me
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
@@ -59,12 +60,15 @@ class TagWire:
             raise StoreUnavailable(self._shown, str(error).strip()) from error
         self._good = pq.ExecStatus.TUPLES_OK
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._watched: int | None = None
         self._asked: asyncio.Future[PGresult] | None = None
 
     def attach(self) -> None:
         """Belong to the event loop that runs."""
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._connection.socket, self._readable)
+        # The library closes its socket by itself when the server is gone; the loop may only watch what stays open.
+        self._watched = os.dup(self._connection.socket)
+        self._loop.add_reader(self._watched, self._readable)
 
     async def facts(self, names: Iterable[str]) -> dict[str, TagFacts]:
         """The facts of these tags by name, as they are committed at this moment.
@@ -93,10 +97,7 @@ class TagWire:
         """Let go of the connection."""
         if self._loop is not None and not self._loop.is_closed():
             self._fail("the connection was closed")
-            try:
-                self._loop.remove_reader(self._connection.socket)
-            except self._errors:  # it has no socket any more
-                self._loop = None
+        self._ignore()
         self._connection.finish()
 
     def _readable(self) -> None:
@@ -109,11 +110,19 @@ class TagWire:
             while self._connection.get_result() is not None:
                 pass
         except self._errors as error:
-            self._loop.remove_reader(self._connection.socket)  # type: ignore[union-attr]
+            self._ignore()
             self._fail(str(error).strip())
             return
         if found is not None and self._asked is not None and not self._asked.done():
             self._asked.set_result(found)
+
+    def _ignore(self) -> None:
+        """Watch the connection no longer."""
+        watched, self._watched = self._watched, None
+        if watched is not None and self._loop is not None:
+            if not self._loop.is_closed():
+                self._loop.remove_reader(watched)
+            os.close(watched)
 
     def _fail(self, reason: str) -> None:
         if self._asked is not None and not self._asked.done():
