@@ -16,7 +16,7 @@ EPILOG = "Example: smartbkg publish gatgap --tag SmartBKG_GATGAP --state PUBLISH
 @click.command(epilog=EPILOG)
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--tag", default="SmartBKG_GATGAP", show_default=True, help="Tag; made when it is not there.")
-@click.option("--store", help="URL or path of the store; CONDITIONS_URL or your own store when left out.")
+@click.option("--store", help="Server, or store; CONDITIONS_URL or your own when left out.")
 @click.option("--iov", default="0,0,-1,-1", show_default=True, help="Runs it is valid for: EXP,RUN,EXP,RUN.")
 @click.option("--state", type=click.Choice(list(TagState), case_sensitive=False), help="Move the tag to this state.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -24,14 +24,15 @@ def publish(directory: Path, tag: str, store: str | None, iov: str, state: str |
     """Publish the files of a training in DIRECTORY: checkpoint, export and metrics.
 
     Both payloads, their interval of validity and the tag come in one transaction: all of it or nothing. The same
-    files again change nothing.
+    files again change nothing. To publish at a server, put its URL into --store or CONDITIONS_URL, and your token into
+    CONDITIONS_TOKEN or CONDITIONS_TOKEN_FILE.
     """
-    from conditions.store import open_store
+    from conditions.cli.options import Settings
     from smartbkg.publish import PublishConfig, publish_gatgap
 
     valid = IntervalOfValidity.parse(iov)
     config = PublishConfig(tag, valid, None if state is None else TagState(state.upper()))
-    with open_store(store) as opened:
+    with Settings(store).open() as opened:
         done = publish_gatgap(directory, opened, config)
     if as_json:
         payloads = [{"name": p.name, "revision": p.revision, "sha256": p.sha256} for p in done.payloads]
