@@ -33,6 +33,9 @@ def _option(flag: str, text: str, **kwargs: Any) -> Callable[[Command], Command]
 @_option("--max-body", "Largest upload, in bytes or with K, M, G.", name="max_body_bytes", default="2G")
 @_option("--body-idle", "Seconds that an upload may pause.", type=float, default=30.0, name="body_idle_s")
 @_option("--spool", "Folder for uploads that are being received.", metavar="DIR")
+@_option("--indexes", "Where the folder of compiled tags is made.", metavar="DIR")
+@_option("--index-memory", "Most bytes of compiled tags in a worker.", name="index_bytes", default="1G")
+@_option("--answer-memory", "Most bytes of ready answers in a worker.", name="answer_bytes", default="64M")
 @_option("--redirect/--stream", "Send clients to the bucket for bytes, or pass them on.", default=True)
 @_option("--access-log/--no-access-log", "Write a line for every request.", default=True)
 @_option(
@@ -48,7 +51,8 @@ def serve(settings: Settings, /, **options: Any) -> None:
     from conditions.server.settings import ServerSettings, parse_size
     from conditions.server.workers import serve as run
 
-    options["max_body_bytes"] = parse_size(options["max_body_bytes"])
+    for size in ("max_body_bytes", "index_bytes", "answer_bytes"):
+        options[size] = parse_size(options[size])
     files = None if settings.files is None else str(settings.files)
     secret = ServerSettings.from_environment().token_secret  # never on a command line, which others can read
     chosen = ServerSettings(store=settings.store, files=files, token_secret=secret, **options)
