@@ -56,8 +56,17 @@ def open_client(
     return Client(source, tags, allow_open=config.allow_open, config=surroundings)
 
 
-def open_source(place: Place, cache: PayloadCache, *, user: str | None = None, must_exist: bool = False) -> Source:
+def open_source(
+    place: Place, cache: PayloadCache, *, user: str | None = None, must_exist: bool = False, patient: bool = True
+) -> Source:
     """What answers at a place.
+
+    Args:
+        place: a server, a snapshot or a store.
+        cache: where fetched payload files are kept.
+        user: on whose behalf.
+        must_exist: whether an embedded store that is not there is an error; else it makes itself.
+        patient: whether to wait for a server that is being restarted; not when somebody else can be asked.
 
     Raises:
         StoreError: nobody does.
@@ -66,7 +75,7 @@ def open_source(place: Place, cache: PayloadCache, *, user: str | None = None, m
     if kind is PlaceKind.SERVER:
         from conditions.client.http_source import HttpSource
 
-        return HttpSource(os.fspath(place), cache, patient=not must_exist)
+        return HttpSource(os.fspath(place), cache, patient=patient)
     path = path_of(place)
     if kind is PlaceKind.SNAPSHOT and path is not None:
         from conditions.client.snapshot_files import SnapshotWithFiles
@@ -84,9 +93,11 @@ def _source(places: tuple[Place, ...], environment: Environment, cache: PayloadC
     if not chosen:
         return _store(None, config.user)
     if len(chosen) == 1:
-        return open_source(chosen[0], cache, user=config.user)
+        must_exist = not places and not environment.makes_store
+        return open_source(chosen[0], cache, user=config.user, must_exist=must_exist)
     openers = {
-        shown_place(place): partial(open_source, place, cache, user=config.user, must_exist=True) for place in chosen
+        shown_place(place): partial(open_source, place, cache, user=config.user, must_exist=True, patient=False)
+        for place in chosen
     }
     return Chain([Provider(name, opener) for name, opener in openers.items()])
 

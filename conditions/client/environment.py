@@ -23,13 +23,17 @@ from conditions.client.stack import STACK_VARIABLES
 
 @dataclass(frozen=True)
 class Environment:
-    """The settings of a process; what nobody has set is empty."""
+    """The settings of a process; what nobody has set is empty.
+
+    `makes_store` says that the one provider may make itself, as the store of `CONDITIONS_URL` does.
+    """
 
     tags: tuple[str, ...] = ()
     providers: tuple[str, ...] = ()
     payloads: tuple[str, ...] = ()
     testing: tuple[str, ...] = ()
     user: str | None = None
+    makes_store: bool = False
 
 
 def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
@@ -41,12 +45,12 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
 
     # One store in a path with spaces is one place, not several.
     url = given.get("CONDITIONS_URL", "").strip()
+    ours = words("CONDITIONS_METADATA")
     return Environment(
         tags=words(*STACK_VARIABLES),
-        providers=words("CONDITIONS_METADATA")
-        or ((url,) if url else ())
-        or words("BELLE2_CONDB_METADATA", "BELLE2_CONDB_SERVERLIST"),
+        providers=ours or ((url,) if url else ()) or words("BELLE2_CONDB_METADATA", "BELLE2_CONDB_SERVERLIST"),
         payloads=words("CONDITIONS_PAYLOADS", "BELLE2_CONDB_PAYLOADS"),
         testing=words("CONDITIONS_TESTING"),
         user=given.get("CONDITIONS_USER") or given.get("BELLE2_USER") or None,
+        makes_store=bool(url) and not ours,
     )

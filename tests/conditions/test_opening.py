@@ -12,7 +12,7 @@ import conditions
 from conditions import JobRecord, NoProvider, Run
 from conditions.client.chain import Chain
 from conditions.client.snapshot_files import SnapshotWithFiles
-from conditions.errors import BadInputError, BadSnapshot, PayloadNotHere
+from conditions.errors import BadInputError, BadSnapshot, PayloadNotHere, StoreUnavailable
 from conditions.store.session import Store, open_store
 from support.providers import snapshot_of
 from support.stores import tag_with
@@ -62,6 +62,17 @@ def test_the_environment_names_providers_in_order(
     with conditions.open() as client:
         assert client.get("gat", Run(1, 1)).payload.md5
         assert client.providers == (str(snapshot),)
+
+
+def test_a_provider_of_the_environment_is_never_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONDITIONS_METADATA", str(tmp_path / "missing.sqlite"))
+    with pytest.raises(StoreUnavailable, match="there is no such file"):
+        conditions.open()
+    assert not (tmp_path / "missing.sqlite").exists()
+    monkeypatch.delenv("CONDITIONS_METADATA")
+    monkeypatch.setenv("CONDITIONS_URL", str(tmp_path / "own.sqlite"))
+    with conditions.open():
+        assert (tmp_path / "own.sqlite").exists()
 
 
 def test_a_damaged_snapshot_alone_is_an_error_and_in_a_chain_passed_over(snapshot: Path, store: Store) -> None:

@@ -54,5 +54,7 @@ def test_an_empty_variable_is_none() -> None:
 def test_providers_by_name_go_before_the_one_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONDITIONS_URL", "postgresql://host/name")
     assert read_environment().providers == ("postgresql://host/name",)
+    assert read_environment().makes_store
     monkeypatch.setenv("CONDITIONS_METADATA", "https://ours.org")
     assert read_environment().providers == ("https://ours.org",)
+    assert not read_environment().makes_store
