@@ -101,9 +101,9 @@ def begin_worker() -> None:
 def shown() -> bytes:
     """The metrics of all processes."""
     for pid in _dead():
-        mark_process_dead(pid)
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry)
 
 

@@ -18,7 +18,7 @@ from conditions.iov import IntervalOfValidity, Run
 from conditions.patterns import name_test
 from conditions.rights import Caller
 from conditions.server.service import Service
-from conditions.server.v1_schemas import ErrorOut
+from conditions.server.v1_said import ErrorOut
 from conditions.store.session import Store
 from conditions.wire import Json
 

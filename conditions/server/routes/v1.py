@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from conditions.errors import BadInputError
 from conditions.server import problems
+from conditions.server import v1_said as said
 from conditions.server import v1_schemas as schemas
 from conditions.server.routes import v1_audit, v1_batch, v1_files, v1_iovs, v1_payloads, v1_plans, v1_resolve, v1_tags
 from conditions.server.service import Service
@@ -41,7 +42,7 @@ def make_v1(service: Service) -> ASGIApp:
     )
     app.state.service = service
     app.add_api_route(
-        "/", _about, operation_id="about", summary="Who answers", responses=reads(schemas.ServiceOut), tags=["service"]
+        "/", _about, operation_id="about", summary="Who answers", responses=reads(said.ServiceOut), tags=["service"]
     )
     for room in (v1_tags, v1_iovs, v1_plans, v1_payloads, v1_files, v1_resolve, v1_audit, v1_batch):
         app.include_router(room.router)
@@ -94,9 +95,9 @@ async def _other_method(request: Request, _error: Exception) -> Response:
 async def _refused(request: Request, error: Exception) -> Response:
     """A request that the document does not allow, in our shape."""
     faults = error.errors() if isinstance(error, RequestValidationError) else []
-    said = [f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in faults[:_SAID_AT_MOST]]
+    named = [f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in faults[:_SAID_AT_MOST]]
     more = f"; and {len(faults) - _SAID_AT_MOST} more" if len(faults) > _SAID_AT_MOST else ""
-    text = f"{request.method} {request.url.path} cannot be meant: {'; '.join(said)}{more}"
+    text = f"{request.method} {request.url.path} cannot be meant: {'; '.join(named)}{more}"
     return problems.problem_response(BadInputError(text.encode(errors="replace").decode()), details=True)
 
 

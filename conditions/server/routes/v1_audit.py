@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Query, Request, Response
 
+from conditions.server import v1_said as said
 from conditions.server import v1_schemas as schemas
 from conditions.server.v1_answers import (
     USUAL_ITEMS,
@@ -23,7 +24,7 @@ from conditions.wire import audit_json
 router = BlockingRouter(tags=["audit"])
 
 
-@router.get("/audit", operation_id="audit", summary="List changes", responses=reads(schemas.AuditPage))
+@router.get("/audit", operation_id="audit", summary="List changes", responses=reads(said.AuditPage))
 def audit(
     request: Request,
     subject: Annotated[schemas.Glob | None, Query(description="Name of a tag or payload, with `*` and `?`.")] = None,

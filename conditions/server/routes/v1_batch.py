@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request, Response
 from conditions.batch import Batch, BatchResult
 from conditions.errors import BadInputError, WrongChecksum
 from conditions.rights import Caller, check_add_iovs, check_known, check_manage, check_upload
-from conditions.server import v1_schemas as schemas
+from conditions.server import v1_said as said
 from conditions.server.multipart import Parts, spool_folder
 from conditions.server.v1_answers import CHANGES, answer, answers_with, changer_of, service_of
 from conditions.store.session import Store
@@ -56,7 +56,7 @@ _BODY: Final[dict[str, Any]] = {
     "/batch",
     operation_id="submit_batch",
     summary="Keep payloads, add IoVs and move a tag, all or nothing",
-    responses=answers_with(schemas.BatchOut, *CHANGES, 408, 413, 415),
+    responses=answers_with(said.BatchOut, *CHANGES, 408, 413, 415),
     openapi_extra=_BODY,
 )
 async def submit_batch(request: Request) -> Response:
@@ -67,8 +67,8 @@ async def submit_batch(request: Request) -> Response:
     folder = spool_folder(settings.spool, settings.files)
     async with Parts(request, service.threads, folder, max_parts=MOST_PAYLOADS + 1) as parts:
         result = await service.finish(_submit, service.store_for(caller), caller, parts, settings.max_json_bytes)
-        said = await service.run(result_json, result)
-    return answer(request, said)
+        done = await service.run(result_json, result)
+    return answer(request, done)
 
 
 def _submit(store: Store, caller: Caller, parts: Parts, most_bytes: int) -> BatchResult:

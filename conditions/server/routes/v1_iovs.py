@@ -13,6 +13,7 @@ from conditions.patterns import name_test
 from conditions.payload import Payload, check_payload_name
 from conditions.resolve import IovEntry
 from conditions.rights import check_add_iovs, check_manage
+from conditions.server import v1_said as said
 from conditions.server import v1_schemas as schemas
 from conditions.server.routes.v1_tags import Name
 from conditions.server.v1_answers import (
@@ -45,7 +46,7 @@ PayloadNames = Annotated[list[schemas.PayloadName] | None, Query(alias="payload"
     "/tags/{name}/iovs",
     operation_id="list_iovs",
     summary="List the rows of a tag",
-    responses=reads(schemas.RowPage, 404),
+    responses=reads(said.RowPage, 404),
 )
 def list_iovs(
     request: Request,
@@ -84,7 +85,7 @@ def list_iovs(
     "/tags/{name}/payloads",
     operation_id="list_tag_payloads",
     summary="List the payloads of a tag",
-    responses=reads(schemas.PayloadList, 404),
+    responses=reads(said.PayloadList, 404),
 )
 def list_tag_payloads(
     request: Request,
@@ -102,7 +103,7 @@ def list_tag_payloads(
     "/tags/{name}/iovs",
     operation_id="add_iovs",
     summary="Add rows to a tag, all of them or none",
-    responses=answers_with(schemas.AddedOut, *CHANGES, 413),
+    responses=answers_with(said.AddedOut, *CHANGES, 413),
 )
 def add_iovs(request: Request, name: Name, body: Annotated[schemas.NewRows, Body()]) -> Response:
     """Rows that are there already stay, so that the same request may be repeated."""
@@ -121,7 +122,7 @@ def add_iovs(request: Request, name: Name, body: Annotated[schemas.NewRows, Body
     "/tags/{name}/iovs/{iov_id:number}",
     operation_id="get_iov",
     summary="Show a row of a tag",
-    responses=reads(schemas.WholeRowOut, 404),
+    responses=reads(said.WholeRowOut, 404),
 )
 def get_iov(request: Request, name: Name, iov_id: Number) -> Response:
     """One row with its payload."""
@@ -137,7 +138,7 @@ def get_iov(request: Request, name: Name, iov_id: Number) -> Response:
     "/tags/{name}/iovs/{iov_id:number}",
     operation_id="modify_iov",
     summary="Give a row another interval, or an earlier last run",
-    responses=answers_with(schemas.WholeRowOut, *CHANGES, 413),
+    responses=answers_with(said.WholeRowOut, *CHANGES, 413),
 )
 def modify_iov(request: Request, name: Name, iov_id: Number, body: Annotated[schemas.RowChange, Body()]) -> Response:
     """Give `iov`, or `last` to close the row: any row of an OPEN tag, one without an end in a RUNNING tag."""
@@ -160,7 +161,7 @@ def modify_iov(request: Request, name: Name, iov_id: Number, body: Annotated[sch
     operation_id="delete_iov",
     summary="Take a row out of an OPEN tag",
     status_code=204,
-    responses={204: {"description": "Done."}, **answers_with(schemas.ErrorOut, *CHANGES, status=400)},
+    responses={204: {"description": "Done."}, **answers_with(said.ErrorOut, *CHANGES, status=400)},
 )
 def delete_iov(
     request: Request,

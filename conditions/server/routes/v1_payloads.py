@@ -8,6 +8,7 @@ from fastapi import Body, Path, Query, Request, Response
 
 from conditions.errors import BadInputError, ConditionsError, PayloadFileError
 from conditions.payload import Payload, check_payload_name
+from conditions.server import v1_said as said
 from conditions.server import v1_schemas as schemas
 from conditions.server.problems import status_of
 from conditions.server.v1_answers import (
@@ -31,9 +32,7 @@ Revision = Annotated[int, Path(ge=1, le=schemas.LARGEST, description="Its revisi
 Mark = tuple[str, int]
 
 
-@router.get(
-    "/payloads", operation_id="list_payloads", summary="List payloads", responses=reads(schemas.PayloadPage, 404)
-)
+@router.get("/payloads", operation_id="list_payloads", summary="List payloads", responses=reads(said.PayloadPage, 404))
 def list_payloads(
     request: Request,
     name: Annotated[schemas.Glob | None, Query()] = None,
@@ -58,7 +57,7 @@ def list_payloads(
     "/payloads/find",
     operation_id="find_payloads",
     summary="Which payloads are there",
-    responses=answers_with(schemas.PayloadList, 413),
+    responses=answers_with(said.PayloadList, 413),
 )
 def find_payloads(request: Request, body: Annotated[schemas.WantedPayloads, Body()]) -> Response:
     """The payloads there are of these names and md5; a read, in spite of its method."""
@@ -70,7 +69,7 @@ def find_payloads(request: Request, body: Annotated[schemas.WantedPayloads, Body
     "/payloads/latest",
     operation_id="latest_payloads",
     summary="The latest revisions of many payloads",
-    responses=answers_with(schemas.PayloadList, 413),
+    responses=answers_with(said.PayloadList, 413),
 )
 def latest_payloads(request: Request, body: Annotated[schemas.WantedNames, Body()]) -> Response:
     """Names that there are no payloads of are not in the answer; a read, in spite of its method."""
@@ -82,7 +81,7 @@ def latest_payloads(request: Request, body: Annotated[schemas.WantedNames, Body(
     "/payloads/{name}",
     operation_id="get_latest_payload",
     summary="Show the latest revision of a payload",
-    responses=reads(schemas.PayloadOut, 404),
+    responses=reads(said.PayloadOut, 404),
 )
 def get_latest_payload(request: Request, name: Name) -> Response:
     """The latest revision; `/v1/payloads?name=NAME` lists all of them."""
@@ -93,7 +92,7 @@ def get_latest_payload(request: Request, name: Name) -> Response:
     "/payloads/{name}/{revision:number}",
     operation_id="get_payload",
     summary="Show a payload",
-    responses=reads(schemas.PayloadOut, 404),
+    responses=reads(said.PayloadOut, 404),
 )
 def get_payload(request: Request, name: Name, revision: Revision) -> Response:
     """One revision of a payload, with its metadata."""
@@ -104,7 +103,7 @@ def get_payload(request: Request, name: Name, revision: Revision) -> Response:
     "/payloads/{name}/{revision:number}/verify",
     operation_id="verify_payload",
     summary="Compare a payload's bytes with what is said of them",
-    responses=reads(schemas.SoundOut, 404),
+    responses=reads(said.SoundOut, 404),
 )
 def verify_payload(request: Request, name: Name, revision: Revision) -> Response:
     """Reads all of the file where it is kept."""

@@ -12,6 +12,7 @@ from conditions.patterns import name_test
 from conditions.plans.edit import IovEdit, IovFilter
 from conditions.plans.running import RunningMode
 from conditions.rights import check_add_iovs, check_manage
+from conditions.server import v1_said as said
 from conditions.server import v1_schemas as schemas
 from conditions.server.routes.v1_tags import Name
 from conditions.server.v1_answers import (
@@ -32,7 +33,7 @@ from conditions.tags import check_tag_name
 from conditions.wire_plans import check_json, diff_json, plan_json
 
 router = BlockingRouter(tags=["plans"])
-_PLAN = answers_with(schemas.PlanOut, *CHANGES, 413)
+_PLAN = answers_with(said.PlanOut, *CHANGES, 413)
 
 
 @router.post("/tags/{name}/merge", operation_id="merge_tags", summary="Fill an OPEN tag from others", responses=_PLAN)
@@ -117,7 +118,7 @@ def delete_iovs(request: Request, name: Name, body: Annotated[schemas.Deletion, 
 
 
 @router.get(
-    "/diff", operation_id="diff_tags", summary="How two tags differ, by checksum", responses=reads(schemas.DiffOut, 404)
+    "/diff", operation_id="diff_tags", summary="How two tags differ, by checksum", responses=reads(said.DiffOut, 404)
 )
 def diff_tags(
     request: Request,
@@ -135,7 +136,7 @@ def diff_tags(
     "/tags/{name}/check",
     operation_id="check_tag",
     summary="Gaps, overlaps and damaged payloads of a tag",
-    responses=reads(schemas.CheckOut, 404),
+    responses=reads(said.CheckOut, 404),
 )
 def check_tag(
     request: Request,

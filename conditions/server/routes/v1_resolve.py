@@ -8,6 +8,7 @@ from fastapi import Body, Query, Request, Response
 
 from conditions.iov import Run
 from conditions.payload import check_payload_name
+from conditions.server import v1_said as said
 from conditions.server import v1_schemas as schemas
 from conditions.server.v1_answers import BlockingRouter, answer, answers_with, is_yes, parse_moment, reads, store_of
 from conditions.wire import answers_json, facts_json, held_json
@@ -24,7 +25,7 @@ AsOf = Annotated[schemas.Moment | None, Query(description="With the content that
     "/resolve",
     operation_id="resolve",
     summary="Resolve a run",
-    responses=reads(schemas.HeldOut, 404, 409),
+    responses=reads(said.HeldOut, 404, 409),
 )
 def resolve(
     request: Request,
@@ -51,7 +52,7 @@ def resolve(
     "/resolve",
     operation_id="resolve_many",
     summary="Resolve many runs",
-    responses=answers_with(schemas.AnswersOut, 404, 409, 413),
+    responses=answers_with(said.AnswersOut, 404, 409, 413),
 )
 def resolve_many(request: Request, body: Annotated[schemas.ManyRuns, Body()]) -> Response:
     """The winners for each run; a read, in spite of its method."""
@@ -66,7 +67,7 @@ def resolve_many(request: Request, body: Annotated[schemas.ManyRuns, Body()]) ->
     "/facts",
     operation_id="tag_facts",
     summary="State and content revision of tags",
-    responses=reads(schemas.FactsList, 404),
+    responses=reads(said.FactsList, 404),
 )
 def tag_facts(request: Request, tag: Stack) -> Response:
     """What decides whether an answer from these tags still holds, in one cheap query."""

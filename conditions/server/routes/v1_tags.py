@@ -8,6 +8,7 @@ from fastapi import Body, Path, Query, Request, Response
 
 from conditions.errors import BadInputError
 from conditions.rights import check_manage, check_rename
+from conditions.server import v1_said as said
 from conditions.server import v1_schemas as schemas
 from conditions.server.v1_answers import (
     CHANGES,
@@ -32,7 +33,7 @@ router = BlockingRouter(tags=["tags"])
 Name = Annotated[schemas.TagName, Path(description="The tag's name.")]
 
 
-@router.get("/tags", operation_id="list_tags", summary="List tags", responses=reads(schemas.TagPage))
+@router.get("/tags", operation_id="list_tags", summary="List tags", responses=reads(said.TagPage))
 def list_tags(
     request: Request,
     name: Annotated[schemas.Glob | None, Query()] = None,
@@ -59,7 +60,7 @@ def list_tags(
     operation_id="create_tag",
     summary="Make an empty OPEN tag",
     status_code=201,
-    responses=answers_with(schemas.TagOut, 401, 403, 409, 413, status=201, note="Made."),
+    responses=answers_with(said.TagOut, 401, 403, 409, 413, status=201, note="Made."),
 )
 def create_tag(request: Request, body: Annotated[schemas.NewTag, Body()]) -> Response:
     """Make an empty OPEN tag. A name that is taken, also by an INVALID tag, is a 409."""
@@ -69,7 +70,7 @@ def create_tag(request: Request, body: Annotated[schemas.NewTag, Body()]) -> Res
     return answer(request, tag_json(made), 201)
 
 
-@router.get("/tags/{name}", operation_id="get_tag", summary="Show a tag", responses=reads(schemas.TagOut, 404))
+@router.get("/tags/{name}", operation_id="get_tag", summary="Show a tag", responses=reads(said.TagOut, 404))
 def get_tag(request: Request, name: Name) -> Response:
     """One tag."""
     return answer(request, tag_json(store_of(request).get_tag(check_tag_name(name))))
@@ -79,7 +80,7 @@ def get_tag(request: Request, name: Name) -> Response:
     "/tags/{name}",
     operation_id="modify_tag",
     summary="Rename, describe or relabel an OPEN tag",
-    responses=answers_with(schemas.TagOut, *CHANGES, 413),
+    responses=answers_with(said.TagOut, *CHANGES, 413),
 )
 def modify_tag(request: Request, name: Name, body: Annotated[schemas.TagChange, Body()]) -> Response:
     """Change what is given; what is absent stays."""
@@ -98,7 +99,7 @@ def modify_tag(request: Request, name: Name, body: Annotated[schemas.TagChange, 
     "/tags/{name}/state",
     operation_id="set_state",
     summary="Move a tag to another state",
-    responses=answers_with(schemas.TagOut, *CHANGES, 413),
+    responses=answers_with(said.TagOut, *CHANGES, 413),
 )
 def set_state(request: Request, name: Name, body: Annotated[schemas.StateChange, Body()]) -> Response:
     """One step of OPEN -> TESTING -> VALIDATED -> PUBLISHED -> INVALID, or to and from RUNNING."""
@@ -114,7 +115,7 @@ def set_state(request: Request, name: Name, body: Annotated[schemas.StateChange,
     "/tags/{name}/publish",
     operation_id="publish_tag",
     summary="Walk a tag to PUBLISHED",
-    responses=answers_with(schemas.TagOut, *CHANGES, 413),
+    responses=answers_with(said.TagOut, *CHANGES, 413),
 )
 def publish_tag(request: Request, name: Name, body: Annotated[schemas.Publication, Body()]) -> Response:
     """All steps that are left, or none; the digest of the content is kept."""
@@ -131,7 +132,7 @@ def publish_tag(request: Request, name: Name, body: Annotated[schemas.Publicatio
     operation_id="clone_tag",
     summary="Make an OPEN tag with the content of this one",
     status_code=201,
-    responses=answers_with(schemas.TagOut, *CHANGES, 413, status=201, note="Made."),
+    responses=answers_with(said.TagOut, *CHANGES, 413, status=201, note="Made."),
 )
 def clone_tag(request: Request, name: Name, body: Annotated[schemas.Clone, Body()]) -> Response:
     """Any tag may be cloned; the new name must be one that the caller has rights to."""
@@ -145,7 +146,7 @@ def clone_tag(request: Request, name: Name, body: Annotated[schemas.Clone, Body(
     "/tags/{name}/history",
     operation_id="tag_history",
     summary="What happened to a tag",
-    responses=reads(schemas.AuditPage, 404),
+    responses=reads(said.AuditPage, 404),
 )
 def tag_history(request: Request, name: Name) -> Response:
     """All changes in order, also under earlier names of the tag."""
@@ -157,7 +158,7 @@ def tag_history(request: Request, name: Name) -> Response:
     "/tags/{name}/digest",
     operation_id="tag_digest",
     summary="The digest of a tag's effective content",
-    responses=reads(schemas.DigestOut, 404),
+    responses=reads(said.DigestOut, 404),
 )
 def tag_digest(request: Request, name: Name, revision: Annotated[schemas.Number | None, Query()] = None) -> Response:
     """One sha256, equal for two tags exactly when every run gets the same bytes from both."""
@@ -173,10 +174,10 @@ def tag_digest(request: Request, name: Name, revision: Annotated[schemas.Number 
     "/tags/{name}/verify",
     operation_id="verify_tag",
     summary="Read all of a tag again",
-    responses=reads(schemas.VerificationOut, 404),
+    responses=reads(said.VerificationOut, 404),
 )
 def verify_tag(request: Request, name: Name) -> Response:
     """Its rows for the digest, which a published tag must still have, and the bytes of every payload in it."""
     found = store_of(request).verify_tag(check_tag_name(name))
-    said = {"digest": found.digest, "stored_digest": found.stored_digest, "faults": list(found.faults)}
-    return answer(request, {"tag": tag_json(found.tag), **said})
+    digests = {"digest": found.digest, "stored_digest": found.stored_digest, "faults": list(found.faults)}
+    return answer(request, {"tag": tag_json(found.tag), **digests})
