@@ -90,41 +90,56 @@ class TagIndex:
 
 
 def compile_index(rows: TagRows) -> TagIndex:
-    """The index of a tag's rows."""
-    iovs, payloads = rows.iovs, rows.payloads
-    ends = iovs["final_key"] + 1
+    """The index of a tag's rows. It takes them: each array is let go of as soon as the index has what it holds."""
+    largest = _largest(rows)
     edges = np.array([0, FOREVER_KEY + 1], dtype=np.int64)
-    bounds = np.unique(np.concatenate((edges, iovs["first_key"], ends)))
-    first, last = np.searchsorted(bounds, iovs["first_key"]), np.searchsorted(bounds, ends) - 1
-    payload = np.searchsorted(payloads["id"], iovs["payload"])
-    order = np.lexsort((iovs["id"], payloads["revision"][payload], payloads["name"][payload], first))
-    first, last = first[order], last[order]
-    starts = np.searchsorted(first, np.arange(len(bounds)))
-    moments, (created, modified, uploaded) = _moments(
-        iovs["created"][order], iovs["modified"][order], payloads["created"]
-    )
+    bounds = np.unique(np.concatenate((edges, rows.iovs["first_key"], rows.iovs["final_key"] + 1)))
+    moments = _moments(rows.iovs["created"], rows.iovs["modified"], rows.payloads["created"])
+    columns = _columns(rows, bounds, moments)
+    rows.iovs = rows.iovs[:0].copy()
     n_segments = len(bounds) - 1
-    changes = np.cumsum(np.bincount(first, minlength=n_segments))
-    changes[1:] += np.cumsum(np.bincount(last, minlength=n_segments))[:-1]
-    marks, mark_starts, mark_rows = _marks(last, starts, changes)
-    columns = {"id": iovs["id"][order], "payload": payload[order], "first": first, "last": last}
-    columns |= {"created": created, "modified": modified, "by": iovs["by"][order]}
-    about = {name: payloads[name] for name in ("id", "name", "revision", "size", "by", "md5", "sha256")}
+    starts = np.searchsorted(columns["first"], np.arange(len(bounds)))
+    changes = np.cumsum(np.bincount(columns["first"], minlength=n_segments))
+    changes[1:] += np.cumsum(np.bincount(columns["last"], minlength=n_segments))[:-1]
+    marks, mark_starts, mark_rows = _marks(columns["last"], starts, changes)
+    table = _table(columns)
+    columns.clear()
+    about = {name: rows.payloads[name] for name in ("id", "name", "revision", "size", "by", "md5", "sha256")}
+    payloads = _table(about | {"created": _counted(rows.payloads["created"], moments)})
+    rows.payloads = rows.payloads[:0].copy()
     return TagIndex(
         store_id=rows.store_id,
         facts=rows.facts,
         names=rows.names,
         people=rows.people,
-        largest=_largest(rows),
+        largest=largest,
         bounds=bounds,
         starts=_narrow(starts),
-        rows=_table(columns),
-        payloads=_table(about | {"created": uploaded}),
+        rows=table,
+        payloads=payloads,
         moments=moments,
         marks=_narrow(marks),
         mark_starts=mark_starts,
         mark_rows=_narrow(mark_rows),
     )
+
+
+def _columns(rows: TagRows, bounds: NDArray[np.int64], moments: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """What the index says of each row, in order of first segment, payload name and revision."""
+    iovs, payloads = rows.iovs, rows.payloads
+    first = _narrow(np.searchsorted(bounds, iovs["first_key"]))
+    payload = _narrow(np.searchsorted(payloads["id"], iovs["payload"]))
+    revision, name = _narrow(payloads["revision"]), _narrow(payloads["name"])
+    order = _narrow(np.lexsort((iovs["id"], revision[payload], name[payload], first)))
+    return {
+        "id": _narrow(iovs["id"][order]),
+        "payload": payload[order],
+        "first": first[order],
+        "last": _narrow(np.searchsorted(bounds, iovs["final_key"] + 1) - 1)[order],
+        "created": _counted(iovs["created"], moments)[order],
+        "modified": _counted(iovs["modified"], moments)[order],
+        "by": iovs["by"][order],
+    }
 
 
 def _marks(
@@ -153,12 +168,15 @@ def _largest(rows: TagRows) -> dict[str, int]:
     return {name: int(values.max(initial=0)) for name, values in kept.items()}
 
 
-def _moments(*times: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
-    """The different times in order, and places among them; no order and the times themselves when they are many."""
+def _moments(*times: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The different times in order; none when they are so many that a row had better have its times itself."""
     different = np.unique(np.concatenate([np.unique(each) for each in times]))
-    if len(different) > FEW_MOMENTS:
-        return np.empty(0, dtype=np.int64), list(times)
-    return different, [np.searchsorted(different, each) for each in times]
+    return different if len(different) <= FEW_MOMENTS else different[:0].copy()
+
+
+def _counted(times: NDArray[np.int64], moments: NDArray[np.int64]) -> NDArray[Any]:
+    """Places among the different times, or the times themselves where these are not kept."""
+    return _narrow(np.searchsorted(moments, times)) if len(moments) else times
 
 
 def _table(columns: dict[str, NDArray[np.generic]]) -> NDArray[np.void]:
@@ -172,7 +190,9 @@ def _table(columns: dict[str, NDArray[np.generic]]) -> NDArray[np.void]:
 
 
 def _narrow(numbers: NDArray[np.generic]) -> NDArray[Any]:
-    """The same numbers, none of them negative, in the fewest bytes."""
+    """The same numbers in the fewest bytes; only times, those before 1970, are ever negative."""
+    if len(numbers) and int(numbers.min()) < 0:
+        return numbers.astype(np.int64)
     largest = int(numbers.max()) if len(numbers) else 0
     kind = next(kind for kind in (np.uint8, np.uint16, np.uint32, np.uint64) if largest <= np.iinfo(kind).max)
     return numbers.astype(kind)

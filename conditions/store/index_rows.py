@@ -33,7 +33,7 @@ BLOCK_ROWS: Final = 50_000
 _EPOCH_US: Final = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000  # where PostgreSQL counts from
 
 
-@dataclass(frozen=True)
+@dataclass
 class TagRows:
     """A tag's content at one moment. Times are microseconds since 1970; `by` counts in `people`, `name` in `names`."""
 
