@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import groupby
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
@@ -100,14 +102,15 @@ def content_chunks(pages: Iterable[Iterable[IovEntry]], base_url: str) -> Iterat
     payload: Payload | None = None
     said = [b"["]
     for page in pages:
-        for entry in page:
-            if payload is not None and entry.payload.id == payload.id:
+        for number, entries in groupby(page, key=_payload_number):
+            rows = list(entries)
+            if payload is not None and number == payload.id:
                 said.append(b",")
             else:
                 said.append(b'{"payloadId":' if payload is None else b']},{"payloadId":')
-                payload = entry.payload
+                payload = rows[0].payload
                 said += [orjson.dumps(payload_json(payload, base_url)), b',"payloadIovs":[']
-            said.append(orjson.dumps(iov_json(entry)))
+            said.append(orjson.dumps([iov_json(entry) for entry in rows])[1:-1])
         yield b"".join(said)
         said = []
     yield b"".join(said) + (b"]" if payload is None else b"]}]")
@@ -147,9 +150,14 @@ def payload_url(payload: Payload) -> str:
     return f"{PACKAGE}/{name}/{PACKAGE}_{name}_rev_{payload.revision}.root"
 
 
+@lru_cache(maxsize=4_096)  # rows that came together have the same time
 def moment(at: datetime) -> str:
     """A time, ISO 8601 with milliseconds and offset."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _payload_number(entry: IovEntry) -> int:
+    return entry.payload.id
 
 
 def _hsf_end(iov: IntervalOfValidity) -> tuple[int, int]:
