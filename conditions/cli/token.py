@@ -46,17 +46,18 @@ def key(settings: Settings, output: Path, pair: bool) -> None:
     echo_record(record, as_json=settings.as_json)
 
 
-@token.command(example="conditions token issue --user ada --admin 'mc.*' --expires 30d --key secret")
+@token.command(example="conditions token issue --user ada --admin 'mc.*' --expires 30d --key secret -o token.txt")
 @click.option("--admin", multiple=True, metavar="REGEX", help="Tags that may be made, changed, published. Repeatable.")
 @click.option("--create-iov", multiple=True, metavar="REGEX", help="Tags that IoVs may be added to. Repeatable.")
 @click.option("--create-payload", multiple=True, metavar="REGEX", help="Payload names to upload. Repeatable.")
 @click.option("--expires", default="30d", show_default=True, metavar="TIME", help="How long it is good: 12h, 30d, 1y.")
 @click.option("--key", "key_file", type=click.Path(path_type=Path), required=True, help="The secret or private key.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write it to this new file instead.")
 @click.option("--issuer", metavar="NAME", help="Who issues it, for servers that ask (iss).")
 @click.option("--audience", metavar="NAME", help="The service it is for, for servers that ask (aud).")
 @click.pass_obj
-def issue(settings: Settings, /, expires: str, key_file: Path, **given: Any) -> None:
-    """Print a token for the user that --user names.
+def issue(settings: Settings, /, expires: str, key_file: Path, output: Path | None, **given: Any) -> None:
+    """Print a token for the user that --user names, or write it to a file that its owner only can read.
 
     Everybody with a token may do all with tags and payloads named user_NAME_* and temp_NAME_*; the regular expressions,
     which match a name as a whole, give wider rights.
@@ -71,19 +72,22 @@ def issue(settings: Settings, /, expires: str, key_file: Path, **given: Any) -> 
     signing = auth.read_key(key_file)
     lifetime_s, now = _seconds(expires), datetime.now(UTC)
     text = auth.issue(signing, caller, now, lifetime_s, iss=given["issuer"], aud=given["audience"])
-    if settings.as_json:
-        record = {"token": text, "user": who, "expires_at": auth.expires_at(auth.read_claims(text))}
-        echo_record(record, as_json=True)
+    record = {"user": who, "expires_at": auth.expires_at(auth.read_claims(text))}
+    if output is not None:
+        auth.write_private(output, text.encode() + b"\n")
+        echo_record(record | {"file": str(output)}, as_json=settings.as_json)
+    elif settings.as_json:
+        echo_record(record | {"token": text}, as_json=True)
     else:
         click.echo(text)
 
 
-@token.command(example="conditions token show --key secret < token.txt")
-@click.argument("text", metavar="[TOKEN]", required=False)
+@token.command(example="conditions token show token.txt --key secret")
+@click.argument("text", metavar="[TOKEN|FILE]", required=False)
 @click.option("--key", "key_file", type=click.Path(path_type=Path), help="Check the signature with this key, too.")
 @click.pass_obj
 def show(settings: Settings, text: str | None, key_file: Path | None) -> None:
-    """Say whose token it is, what it allows, and whether it is good; a token may come on stdin or as TOKEN.
+    """Say whose token it is, what it allows, and whether it is good; without TOKEN or FILE it is read from stdin.
 
     Exit code 1 when it has expired, or was not signed with the key.
     """
@@ -91,7 +95,7 @@ def show(settings: Settings, text: str | None, key_file: Path | None) -> None:
     from conditions.rights import ADMIN, CREATE_IOV, CREATE_PAYLOAD
     from conditions.server import auth
 
-    text = (text or sys.stdin.read()).strip().removeprefix("Bearer ").strip()
+    text = _token(text)
     claims = auth.read_claims(text)
     expires_at = auth.expires_at(claims)
     fault = "" if expires_at is None or expires_at > datetime.now(UTC) else "the token has expired"
@@ -115,6 +119,16 @@ def show(settings: Settings, text: str | None, key_file: Path | None) -> None:
     echo_record(record, as_json=settings.as_json)
     if fault:
         sys.exit(1)
+
+
+def _token(given: str | None) -> str:
+    """The token itself, from the command line, a file or stdin."""
+    if given is None:
+        given = sys.stdin.read()
+    elif given.count(".") < 2 or len(given) < 255:  # no token, or short enough to name a file
+        path = Path(given)
+        given = path.read_text(encoding="utf-8") if path.is_file() else given
+    return given.strip().removeprefix("Bearer ").strip()
 
 
 def _audience(claims: dict[str, Any]) -> str | None:

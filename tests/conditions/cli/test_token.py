@@ -89,3 +89,11 @@ def test_what_cannot_be_meant_is_wrong_usage(secret: str, words: list[str]) -> N
 
 def test_what_is_no_token_is_wrong_usage() -> None:
     assert run("token", "show", "nonsense").exit_code == 2
+
+
+def test_a_token_goes_to_a_file_of_its_owner_and_is_read_from_there(secret: str, tmp_path: Path) -> None:
+    path = tmp_path / "token.txt"
+    issued = run("token", "issue", "--user", "ada", "--key", secret, "-o", str(path))
+    assert (issued.exit_code, stat.S_IMODE(path.stat().st_mode)) == (0, 0o600)
+    assert path.read_text().strip() not in issued.output
+    assert json.loads(run("token", "show", str(path), "--json", "--key", secret).stdout)["signature"] == "good"
