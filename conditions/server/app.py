@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, Router
 from starlette.types import ASGIApp
 
 from conditions.server import problems
@@ -67,7 +67,8 @@ def _routes(service: Service) -> Starlette:
     """The application behind all layers."""
     belle2: list[BaseRoute] = [*belle2_tags.routes(service), *belle2_payloads.routes(service)]
     belle2 += belle2_iovs.routes(service)
-    routes: list[BaseRoute] = [Mount("/v2", routes=[*belle2, *hsf.routes(service)])]
+    below_v2 = Router([*belle2, *hsf.routes(service)], redirect_slashes=False)
+    routes: list[BaseRoute] = [Mount("/v2", app=below_v2)]
     make_v1 = _part(*_V1)
     if make_v1 is not None:
         routes.append(Mount("/v1", app=make_v1(service)))
