@@ -19,9 +19,10 @@ VALUE_ROOMS = (
     "conditions/batch.py",
     "conditions/diff.py",
     "conditions/digest.py",
+    "conditions/patterns.py",
     "conditions/plans/",
     "conditions/rights.py",
-    "conditions/wire.py",
+    "conditions/wire",  # the JSON of /v1: values, batches, plans
 )
 SNAPSHOT_ROOM = "conditions/offline/"  # snapshots are SQLite files of their own, read without sqlalchemy
 SERVER_ROOM = "conditions/server/"
