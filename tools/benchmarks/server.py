@@ -152,19 +152,20 @@ def _measure(url: str, folder: Path, iovs: int, options: argparse.Namespace) -> 
             _until_compiled(server, PUBLISHED, options.workers)
             result.compiled_s = time.perf_counter() - began
         result.compiler_peak_mb = peak[0] / 1024
-        result.p99_ms_while_compiling = _while_compiling(server, folder, steps, options)
         result.body_bytes = len(_ask(server, PUBLISHED, steps // 2).content)
         result.same_answers = _same(server, url, steps, options.seed)
         (folder / "file").write_bytes(b"x" * result.body_bytes)
         (folder / "file").chmod(0o644)
         with _nginx(folder, options.workers) as static:
-            for tag in (PUBLISHED, OPEN):
-                for connections in options.connections:
-                    result.loads.append(_load(server, static, folder, tag, connections, steps, options))
-        for pid in server.workers():
-            result.worker_mb.append(_kb(pid, "status", "VmRSS") / 1024)
-            result.worker_peak_mb.append(_kb(pid, "status", "VmHWM") / 1024)
-            result.worker_own_mb.append(_kb(pid, "smaps_rollup", "Pss") / 1024)
+            for connections in options.connections:
+                result.loads.append(_load(server, static, folder, PUBLISHED, connections, steps, options))
+            for pid in server.workers():  # with one tag of this size, and as many answers as are kept
+                result.worker_mb.append(_kb(pid, "status", "VmRSS") / 1024)
+                result.worker_peak_mb.append(_kb(pid, "status", "VmHWM") / 1024)
+                result.worker_own_mb.append(_kb(pid, "smaps_rollup", "Pss") / 1024)
+            result.p99_ms_while_compiling = _while_compiling(server, folder, steps, options)
+            for connections in options.connections:
+                result.loads.append(_load(server, static, folder, OPEN, connections, steps, options))
     return result
 
 
