@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from conditions.errors import ConditionsError
 from conditions.server import metrics
 from conditions.server.metrics import Metrics, Seen
-from conditions.server.problems import problem_response
+from conditions.server.problems import problem_response, send_problem, unforeseen
 from conditions.server.responses import json_response
 from conditions.server.service import Service
 
@@ -122,9 +122,10 @@ class _Passage:
         metrics.RUNNING.inc()
         try:
             await self._app(self._scope, self._received, self._sent)
-        except BaseException:
-            self._status = 500 if self._status == CLIENT_LEFT else self._status
-            raise
+        except Exception as error:  # the server around us would say this in words of its own, and not in JSON
+            if self._status != CLIENT_LEFT:
+                raise
+            await send_problem(self._scope, self._receive, self._sent, unforeseen(error))
         finally:
             self._remember()
 
