@@ -7,26 +7,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import import_module
-from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Router
 from starlette.types import ASGIApp
 
-from conditions.server import problems
+from conditions.server import observe, problems
 from conditions.server.auth import token_check
+from conditions.server.front import Front
 from conditions.server.limits import Limits
+from conditions.server.observe import Observed
 from conditions.server.routes import belle2_iovs, belle2_payloads, belle2_tags, files, hsf
+from conditions.server.routes.v1 import make_v1
 from conditions.server.service import STREAMS, Service
 from conditions.server.settings import ServerSettings
 from conditions.store.session import Store, open_store
-
-_FRONT: Final = ("conditions.server.front", "Front")
-_OBSERVED: Final = ("conditions.server.observe", "Observed")
-_PAGES: Final = ("conditions.server.observe", "routes")
-_V1: Final = ("conditions.server.routes.v1", "make_v1")
-_PARTS: Final = (_FRONT, _OBSERVED, _PAGES, _V1)
 
 
 def make_app(settings: ServerSettings | None = None, store: Store | None = None) -> ASGIApp:
@@ -43,13 +38,8 @@ def make_app(settings: ServerSettings | None = None, store: Store | None = None)
     settings = settings or ServerSettings.from_environment()
     tokens = token_check(settings)
     service = Service(settings, store or open_service_store(settings), tokens)
-    app: ASGIApp = _routes(service)
-    app = Limits(app, settings)
-    front = _part(*_FRONT)
-    if front is not None:
-        app = front(app, service)
-    observed = _part(*_OBSERVED)
-    return app if observed is None else observed(app, service)
+    app = Front(Limits(_routes(service), settings), service)
+    return Observed(app, service)
 
 
 def open_service_store(settings: ServerSettings) -> Store:
@@ -57,24 +47,13 @@ def open_service_store(settings: ServerSettings) -> Store:
     return open_store(settings.store, settings.files, pool_size=settings.threads + STREAMS)
 
 
-def load_parts() -> None:
-    """Import everything, so that forked workers need not."""
-    for module, name in _PARTS:
-        _part(module, name)
-
-
 def _routes(service: Service) -> Starlette:
     """The application behind all layers."""
     belle2: list[BaseRoute] = [*belle2_tags.routes(service), *belle2_payloads.routes(service)]
     belle2 += belle2_iovs.routes(service)
     below_v2 = Router([*belle2, *hsf.routes(service)], redirect_slashes=False)
-    routes: list[BaseRoute] = [Mount("/v2", app=below_v2)]
-    make_v1 = _part(*_V1)
-    if make_v1 is not None:
-        routes.append(Mount("/v1", app=make_v1(service)))
-    more = _part(*_PAGES)
-    routes += [] if more is None else more(service)
-    routes += [*hsf.routes(service), *files.routes(service)]
+    routes: list[BaseRoute] = [Mount("/v2", app=below_v2), Mount("/v1", app=make_v1(service))]
+    routes += [*observe.routes(service), *hsf.routes(service), *files.routes(service)]
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -85,13 +64,3 @@ def _routes(service: Service) -> Starlette:
     app.router.redirect_slashes = False  # a redirect would lose the body of a POST, and is no JSON
     problems.install(app)
     return app
-
-
-def _part(module: str, name: str) -> Any:
-    """A part of the server, None where it is not installed."""
-    try:
-        return getattr(import_module(module), name)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        return None

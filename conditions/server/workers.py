@@ -24,7 +24,7 @@ from typing import Final
 import uvicorn
 
 from conditions.errors import StoreUnavailable
-from conditions.server.app import load_parts, make_app, open_service_store
+from conditions.server.app import make_app, open_service_store
 from conditions.server.auth import token_check
 from conditions.server.protocol import ConditionsProtocol
 from conditions.server.settings import ServerSettings
@@ -53,7 +53,6 @@ def serve(settings: ServerSettings, say: Callable[[str], None]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     has_key = token_check(settings) is not None
     listener = _listen(settings)
-    load_parts()
     store = open_service_store(settings)
     store.close()  # a worker makes connections of its own
     with tempfile.TemporaryDirectory(prefix="conditions-indexes-", dir=settings.indexes) as folder:
