@@ -123,6 +123,8 @@ def running_server(
             *(["--token-key", str(key)] if writable else []),
             *options,
         ]
+        if shutil.which("setpriv") is not None:
+            command = ["setpriv", "--pdeathsig", "TERM", *command]  # a killed test session leaves no server behind
         with log.open("wb") as written:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=written, stderr=written, env=_environment(environment)
