@@ -363,9 +363,13 @@ def _join(iovs: Iterable[IntervalOfValidity]) -> Iterator[IntervalOfValidity]:
 def _without(pieces: Iterable[IntervalOfValidity], holes: Iterable[IntervalOfValidity]) -> Iterator[IntervalOfValidity]:
     """The pieces less the holes; both in order, neither overlapping itself."""
     left = list(holes)
+    begin = 0  # the holes before this one end before the piece begins
     for piece in pieces:
         rest: IntervalOfValidity | None = piece
-        for hole in left:
+        while begin < len(left) and left[begin].final_key < piece.first_key:
+            begin += 1
+        for place in range(begin, len(left)):
+            hole = left[place]
             if rest is None or hole.first_key > rest.final_key:
                 break
             before = _piece(rest.first_key, min(rest.final_key, hole.first_key - 1))

@@ -92,6 +92,16 @@ def test_algebra_of_sets_is_that_of_the_model(a: list[Numbers], b: list[Numbers]
     assert members(left - right) == in_left - in_right
 
 
+def test_sets_of_many_pieces_are_taken_from_each_other_in_one_walk() -> None:
+    n = 20_000  # every hole looked at for every piece would take minutes
+    combs = [
+        IovSet(IntervalOfValidity(Run(1, 10 * i + at), Run(1, 10 * i + at + 3)) for i in range(n)) for at in (0, 2)
+    ]
+    left, right = combs
+    assert len(left - right) == len(left & right) == n
+    assert (left - right) | (left & right) == left
+
+
 @given(interval_lists, interval_lists)
 def test_sets_are_equal_when_they_hold_the_same_runs(a: list[Numbers], b: list[Numbers]) -> None:
     left, right = IovSet(iov(*n) for n in a), IovSet(iov(*n) for n in b)
