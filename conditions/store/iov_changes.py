@@ -6,10 +6,11 @@ tag count on that order, and write down every change with the content revision t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from conditions.errors import ChangeRefused
@@ -24,6 +25,7 @@ from conditions.store.tables import IovRow, PayloadNameRow, PayloadRow, TagRow
 from conditions.store.tag_changes import subject_of, touch
 from conditions.tags import Fixed, TagState, check_add, check_close, check_edit, check_modify
 
+Entry: TypeAlias = tuple[Payload, IntervalOfValidity]
 AUDITED_AT_ONCE: Final = 1_000  # rows of content named in one row of the trail, so that it stays readable
 
 
@@ -37,40 +39,34 @@ def add_iov(change: Change, tag_name: str, payload: Payload, iov: IntervalOfVali
     return found
 
 
-def add_iovs(change: Change, tag_name: str, entries: Sequence[tuple[Payload, IntervalOfValidity]]) -> int:
+def add_iovs(change: Change, tag_name: str, entries: Sequence[Entry]) -> int:
     """Add many rows, or none if one is refused; rows that are there already stay. Returns how many are new.
 
     Raises:
         ChangeRefused: the tag's state forbids it.
         PayloadNotFound: a payload is not in this store.
     """
-    connection = change.connection
-    tag = lock_tag(connection, tag_name)
-    numbers = _payload_numbers(change, [payload for payload, _ in entries])
-    wanted = {
-        (numbers[payload.name, payload.revision], iov.first_key, iov.final_key): (payload, iov)
-        for payload, iov in entries
-    }
-    there = _present(change, tag, {number for number, _, _ in wanted})
-    new = {place: entry for place, entry in wanted.items() if place not in there}
-    added = [(payload.name, iov) for payload, iov in new.values()]
-    check_add(tag.name, tag.state, added, _fixed(change, tag, {name for name, _ in added}))
-    if not new:
-        return 0
-    stamps = {"tag_id": tag.id, "created_at": change.at, "modified_at": change.at, "modified_by": change.who}
-    stamps |= {"added_in": tag.next_revision}  # the triggers would write the same, row by row
-    for batch in batches(new):
-        rows = [
-            {"payload_id": number, "first_key": first, "final_key": final, "fork": fork_of(first, final), **stamps}
-            for number, first, final in batch
-        ]
-        # With RETURNING many rows go in one statement: triggers make a statement a row several times as slow.
-        connection.execute(insert(IovRow).returning(IovRow.id), rows).close()
-    touch(change, tag, {}, content=True)
-    for entries_said in batches(new.values(), AUDITED_AT_ONCE):
-        said = [_said(payload, iov) for payload, iov in entries_said]
-        record(change, "add iovs", subject_of(tag), None, {"iovs": said, "content_revision": _revision(change, tag)})
-    return len(new)
+    tag = lock_tag(change.connection, tag_name)
+    numbers = _payload_numbers(change, entries)
+    if tag.state is not TagState.OPEN:
+        new = _new_of(change, tag, numbers, entries)
+        names = {payload.name for payload, _ in new}
+        check_add(tag.name, tag.state, ((payload.name, iov) for payload, iov in new), _fixed(change, tag, names))
+    n_added = 0
+    for some in batches(entries):
+        added = _insert(change, tag, numbers, some)
+        n_added += len(added)
+        for entries_said in batches(added, AUDITED_AT_ONCE):
+            said = [_said(payload, iov) for payload, iov in entries_said]
+            record(change, "add iovs", subject_of(tag), None, {"iovs": said, "content_revision": tag.next_revision})
+    if n_added:
+        touch(change, tag, {}, content=True)
+    return n_added
+
+
+def holds(change: Change, tag: LockedTag, entries: Sequence[Entry]) -> bool:
+    """Whether a locked tag has all these rows already."""
+    return not _new_of(change, tag, _payload_numbers(change, entries), entries)
 
 
 def close_iov(change: Change, tag_name: str, iov_id: int, last: Last) -> IovEntry:
@@ -138,24 +134,53 @@ def _change_interval(change: Change, tag: LockedTag, entry: IovEntry, iov: Inter
     return get_iov(change.connection, tag, entry.id)
 
 
-def _payload_numbers(change: Change, payloads: Iterable[Payload]) -> dict[tuple[str, int], int]:
+def _payload_numbers(change: Change, entries: Iterable[Entry]) -> dict[tuple[str, int], int]:
     """The store's number of each payload, found by name and revision; the digest must agree."""
-    wanted = list(payloads)
-    numbers = numbers_of(change.connection, wanted)
-    for payload in wanted:
-        if (payload.name, payload.revision) not in numbers:
-            raise payload_not_found(change.connection, payload.name, payload.revision)
+    wanted = {(payload.name, payload.revision): payload for payload, _ in entries}
+    numbers = numbers_of(change.connection, wanted.values())
+    for place in wanted:
+        if place not in numbers:
+            raise payload_not_found(change.connection, *place)
     return numbers
 
 
-def _present(change: Change, tag: LockedTag, numbers: Iterable[int]) -> set[tuple[int, int, int]]:
-    """The rows that a tag has of these payloads."""
+def _new_of(
+    change: Change, tag: LockedTag, numbers: Mapping[tuple[str, int], int], entries: Iterable[Entry]
+) -> list[Entry]:
+    """The rows, each once, that a tag lacks."""
     columns = select(IovRow.payload_id, IovRow.first_key, IovRow.final_key).where(IovRow.tag_id == tag.id)
     there: set[tuple[int, int, int]] = set()
-    for batch in batches(numbers):
-        rows = change.connection.execute(columns.where(IovRow.payload_id.in_(batch)))
+    for some in batches(numbers.values()):
+        rows = change.connection.execute(columns.where(IovRow.payload_id.in_(some)))
         there.update((number, first, final) for number, first, final in rows)
-    return there
+    return [entry for place, entry in _by_place(numbers, entries).items() if place not in there]
+
+
+def _insert(
+    change: Change, tag: LockedTag, numbers: Mapping[tuple[str, int], int], entries: Iterable[Entry]
+) -> list[Entry]:
+    """Write the rows that a tag lacks, and tell which they are; the database knows those that are there."""
+    wanted = _by_place(numbers, entries)
+    stamps = {"tag_id": tag.id, "created_at": change.at, "modified_at": change.at, "modified_by": change.who}
+    stamps |= {"added_in": tag.next_revision}  # the triggers would write the same, row by row
+    rows = [
+        {"payload_id": number, "first_key": first, "final_key": final, "fork": fork_of(first, final), **stamps}
+        for number, first, final in wanted
+    ]
+    insert_into = sqlite.insert if change.connection.dialect.name == "sqlite" else postgresql.insert
+    # With RETURNING many rows go in one statement: triggers make a statement a row several times as slow.
+    written = insert_into(IovRow).on_conflict_do_nothing(index_elements=_PLACE)
+    returned = change.connection.execute(written.returning(IovRow.payload_id, IovRow.first_key, IovRow.final_key), rows)
+    made = {(number, first, final) for number, first, final in returned}
+    return [entry for place, entry in wanted.items() if place in made]
+
+
+def _by_place(numbers: Mapping[tuple[str, int], int], entries: Iterable[Entry]) -> dict[tuple[int, int, int], Entry]:
+    """Rows by what makes them one: payload, first and last run."""
+    return {
+        (numbers[payload.name, payload.revision], iov.first_key, iov.final_key): (payload, iov)
+        for payload, iov in entries
+    }
 
 
 def _fixed(change: Change, tag: LockedTag, names: Iterable[str] = ()) -> Fixed:
@@ -180,6 +205,9 @@ def _fixed(change: Change, tag: LockedTag, names: Iterable[str] = ()) -> Fixed:
         for name, last_key in connection.execute(ends.where(PayloadNameRow.name.in_(batch)))
     }
     return Fixed(max((key for key in given_out if key is not None), default=-1), last_key_of)
+
+
+_PLACE: Final = ("tag_id", "payload_id", "first_key", "final_key")
 
 
 def _revision(change: Change, tag: LockedTag) -> int:

@@ -85,6 +85,20 @@ def test_the_same_batch_again_changes_nothing(store: Store) -> None:
         store.submit(Batch("mc16", iovs=(NewIov("gat", IntervalOfValidity.of_run(Run(1, 1))),)))
 
 
+@pytest.mark.parametrize("state", [TagState.TESTING, TagState.VALIDATED, TagState.PUBLISHED, TagState.RUNNING])
+def test_a_batch_whose_answer_was_lost_may_be_sent_again(store: Store, state: TagState) -> None:
+    def batch(*more: NewIov) -> Batch:
+        return Batch("mc16", (new("gat", "a"),), (NewIov("gat", ALWAYS), *more), create=True, state=state)
+
+    first, before = store.submit(batch()), counts(store)
+    again = store.submit(batch())
+    assert (again.tag, again.payloads, again.n_added) == (first.tag, first.payloads, 0)
+    assert counts(store) == before
+    with pytest.raises(ChangeRefused, match=state.value):
+        store.submit(batch(NewIov("gat", IntervalOfValidity.of_run(Run(1, 1)))))
+    assert counts(store) == before
+
+
 def test_payloads_alone_need_no_tag(store: Store) -> None:
     done = store.submit(Batch(None, (new("gat", "a"),)))
     assert (done.tag, done.n_added, [each.revision for each in done.payloads]) == (None, 0, [1])
