@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from conditions.errors import BadMetadata, BadName, BadText
+from conditions.errors import BadInputError, BadMetadata, BadName, BadText
 
 MAX_NAME_BYTES: Final = 200  # a payload is downloaded under its name, with room for a suffix inside 255 bytes
 MAX_TEXT_CHARACTERS: Final = 65_536
 MAX_METADATA_BYTES: Final = 4 * 1024 * 1024  # metrics and provenance, not data
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_MD5: Final = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,25 @@ class Payload:
 
     def __str__(self) -> str:
         return f"{self.name} r{self.revision}"
+
+
+def check_payload(payload: Payload) -> Payload:
+    """The payload itself, when files may be named by it: what a server or a file says of one is not to be trusted.
+
+    Raises:
+        BadName: its name cannot be a file's.
+        BadInputError: a digest that is none, no digest at all, or a revision or size that is no number.
+    """
+    check_payload_name(payload.name)
+    for word, digest, form in (("sha256", payload.sha256, _SHA256), ("md5", payload.md5, _MD5)):
+        if not isinstance(digest, str) or (digest and form.fullmatch(digest) is None):
+            raise BadInputError(f"payload {payload.name!r} has the {word} {str(digest)[:80]!r}, which is none")
+    if not (payload.sha256 or payload.md5):
+        raise BadInputError(f"payload {payload.name!r} has neither sha256 nor md5")
+    for word, number, least in (("revision", payload.revision, 0), ("size", payload.size_bytes, -1)):
+        if type(number) is not int or number < least:
+            raise BadInputError(f"payload {payload.name!r} has the {word} {str(number)[:80]!r}")
+    return payload
 
 
 def check_payload_name(name: str) -> str:

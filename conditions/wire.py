@@ -20,7 +20,7 @@ from typing import Any, Final, TypeAlias
 from conditions import errors
 from conditions.errors import ConditionsError
 from conditions.iov import IntervalOfValidity, Last, Run
-from conditions.payload import Payload
+from conditions.payload import Payload, check_payload
 from conditions.resolve import Held, IovEntry, Resolved, TagFacts
 from conditions.tags import AuditEntry, Tag, TagState
 
@@ -76,9 +76,13 @@ def payload_json(payload: Payload) -> Json:
 
 
 def payload_from(json: Mapping[str, Any]) -> Payload:
-    """The payload of `payload_json`, or of an item of an answer, which says less about it."""
+    """The payload of `payload_json`, or of an item of an answer, which says less about it.
+
+    Raises:
+        BadInputError: files must not be named by what it says.
+    """
     created_at = json.get("created_at")
-    return Payload(
+    payload = Payload(
         name=json["name"],
         revision=json["revision"],
         sha256=json["sha256"],
@@ -89,6 +93,7 @@ def payload_from(json: Mapping[str, Any]) -> Payload:
         created_by=json.get("created_by", ""),
         id=json.get("id", 0),
     )
+    return check_payload(payload)
 
 
 def iov_json(entry: IovEntry, *, with_payload: bool = True) -> Json:

@@ -12,8 +12,7 @@ which runs an answer holds: a run is asked for once, and what a published tag ha
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -22,9 +21,9 @@ from urllib.parse import quote
 from conditions.client.cache import PayloadCache
 from conditions.client.files import below, conventional_path
 from conditions.client.http import HttpClient, answers_of
-from conditions.errors import BadAnswer, BadInputError, NotFoundError, PastUnknown, TagNotFound
+from conditions.errors import BadAnswer, NotFoundError, PastUnknown, TagNotFound
 from conditions.iov import IntervalOfValidity, Run
-from conditions.payload import Payload, check_payload_name
+from conditions.payload import Payload, check_payload
 from conditions.resolve import Held, IovEntry, Resolved, TagFacts, check_stack, parse_stack, resolve
 from conditions.tags import TagState, check_usable, parse_state
 from conditions.wire import UNKNOWN_TIME
@@ -105,8 +104,10 @@ class Belle2Source:
             tag = self._http.get(f"v2/globalTag/{quote(name, safe='')}")
         except NotFoundError as error:
             raise TagNotFound(name, store=self._http.url) from error
-        with _answers_of(self._http.url):
-            return TagFacts(str(tag["name"]), parse_state(tag["globalTagStatus"]["name"]), 0, None, tag["globalTagId"])
+        with answers_of(self._http.url):
+            if tag["name"] != name:
+                raise ValueError(f"it speaks of tag {tag['name']!r} where {name!r} was asked for")
+            return TagFacts(name, parse_state(tag["globalTagStatus"]["name"]), 0, None, tag["globalTagId"])
 
     def _covering(self, facts: TagFacts, run: Run) -> list[IovEntry]:
         """The rows of a tag that cover a run."""
@@ -115,7 +116,7 @@ class Belle2Source:
             return found
         params = {"gtName": facts.name, "expNumber": run.exp, "runNumber": run.run}
         given = self._http.get("v2/iovPayloads/", params=params)
-        with _answers_of(self._http.url):
+        with answers_of(self._http.url):
             found = [self._entry(facts.name, item) for item in given]
         with self._lock:
             if facts.state is TagState.PUBLISHED and len(self._rows) < KEPT_RUNS:
@@ -124,9 +125,8 @@ class Belle2Source:
 
     def _entry(self, tag: str, item: Mapping[str, Any]) -> IovEntry:
         given, iov = item["payload"], item["payloadIov"]
-        name = check_payload_name(given["basf2Module"]["name"])
         payload = Payload(
-            name=name,
+            name=given["basf2Module"]["name"],
             revision=int(given["revision"]),
             sha256="",
             md5=str(given["checksum"]).lower(),
@@ -136,6 +136,7 @@ class Belle2Source:
             created_by=str(given.get("modifiedBy", "")),
             id=int(given["payloadId"]),
         )
+        check_payload(payload)
         base, path = str(given["baseUrl"]), str(given["payloadUrl"])
         if ".." in path.split("/"):
             raise ValueError(f"payloadUrl {path!r} leads out of its base URL")
@@ -146,16 +147,6 @@ class Belle2Source:
             *(int(iov[key]) for key in ("expStart", "runStart", "expEnd", "runEnd"))
         )
         return IovEntry(int(iov["payloadIovId"]), payload, interval, tag)
-
-
-@contextmanager
-def _answers_of(url: str) -> Iterator[None]:
-    """An answer that cannot be meant is the server's fault, not that of who asked."""
-    try:
-        with answers_of(url):
-            yield
-    except BadInputError as error:
-        raise BadAnswer(url, f"it answers with what cannot be meant: {error}") from error
 
 
 def _time(given: Any) -> datetime:

@@ -28,7 +28,7 @@ import filelock
 import platformdirs
 
 from conditions.errors import CacheBusy, CacheFull, CacheUnusable, PayloadCorrupt
-from conditions.payload import Payload
+from conditions.payload import Payload, check_payload
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,12 @@ class PayloadCache:
             return self.find(payload) or self._fetched(folder, payload, fetch)
 
     def find(self, payload: Payload) -> Path | None:
-        """The payload's file if it is here and sound; None if it has to be fetched."""
+        """The payload's file if it is here and sound; None if it has to be fetched.
+
+        Raises:
+            BadInputError: what is said of the payload must not name files.
+        """
+        check_payload(payload)
         for folder in dict.fromkeys([self.folder, self._writable or self.folder]):
             for path in _names_of(folder, payload):
                 if self._is_sound(path, payload):

@@ -275,12 +275,10 @@ def shown_url(url: str) -> str:
 
 @contextmanager
 def answers_of(url: str) -> Iterator[None]:
-    """Turn a JSON that is not what was expected into an error that names the server."""
+    """Turn a JSON that is not what was expected, or cannot be meant, into an error that names the server."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        if isinstance(error, ConditionsError):
-            raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:  # BadInputError is a ValueError
         said = f"{type(error).__name__}: {error}"
         raise BadAnswer(url, f"its answer cannot be read ({said}); is it of another version?") from error
 

@@ -30,7 +30,7 @@ from typing import Any, Final, Self
 from conditions.client.transport import Source
 from conditions.errors import BadRecord, NotFoundError, NotSaved, PastUnknown, RefusedError
 from conditions.iov import IntervalOfValidity, Run
-from conditions.payload import Payload
+from conditions.payload import Payload, check_payload
 from conditions.resolve import Resolved, TagFacts, parse_tag_ref
 from conditions.tags import TagState
 
@@ -275,7 +275,7 @@ def _resolved_from(given: Mapping[str, Any]) -> Resolved:
         created_at=UNKNOWN_TIME,
         created_by="",
     )
-    return Resolved(payload, IntervalOfValidity.parse(given["iov"]), str(given["tag"]))
+    return Resolved(check_payload(payload), IntervalOfValidity.parse(given["iov"]), str(given["tag"]))
 
 
 def _position(number: Any) -> int:
