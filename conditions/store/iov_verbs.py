@@ -8,9 +8,11 @@ from datetime import datetime
 from conditions.iov import IntervalOfValidity, Last, Run
 from conditions.payload import Payload
 from conditions.resolve import Held, IovEntry, Resolved, parse_stack
-from conditions.store import iov_changes, listing, queries
+from conditions.store import iov_changes, queries
 from conditions.store.core import StoreCore
 from conditions.store.covering import resolve_held, resolve_runs
+from conditions.store.iov_listing import list_iovs
+from conditions.store.listing import Page
 
 
 class IovVerbs(StoreCore):
@@ -52,9 +54,9 @@ class IovVerbs(StoreCore):
             after_id: only what comes after the row of this number: the last of the page before, also if it has gone.
             limit: at most so many.
         """
-        page = listing.Page(regex, limit)
-        with self._reading() as connection:
-            return listing.list_iovs(connection, tag, names, run, within, pattern=pattern, after_id=after_id, page=page)
+        page = Page(regex, limit)
+        with self._at_one_moment() as connection:
+            return list_iovs(connection, tag, names, run, within, pattern=pattern, after_id=after_id, page=page)
 
     def modify_iov(self, tag: str, iov_id: int, iov: IntervalOfValidity) -> IovEntry:
         """Give a row another interval: any in an OPEN tag; in a RUNNING one an earlier end to what has none."""

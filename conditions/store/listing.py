@@ -6,29 +6,25 @@ A page begins after the last thing of the page before, so it is right also when 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, literal, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Connection, Select, literal, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
-from conditions.errors import BadInputError, IovNotFound
-from conditions.iov import IntervalOfValidity, Run
+from conditions.errors import BadInputError
+from conditions.iov import Run
 from conditions.payload import Payload
-from conditions.resolve import IovEntry
 from conditions.store.queries import (
-    entries_query,
-    entry_from,
-    name_list,
     payload_row,
     payloads_query,
     tag_id,
     tag_row,
     tags_query,
 )
-from conditions.store.tables import AuditRow, IovRow, PastIovRow, PayloadNameRow, PayloadRow, TagRow
+from conditions.store.tables import AuditRow, IovRow, PayloadNameRow, PayloadRow, TagRow
 from conditions.tags import AuditEntry, Tag, TagState
 
 T = TypeVar("T")
@@ -132,43 +128,6 @@ def list_payloads(
     return page.of(fetch, lambda payload: payload.name)
 
 
-def list_iovs(
-    connection: Connection,
-    tag: str,
-    names: Iterable[str] | None,
-    run: Run | None,
-    within: IntervalOfValidity | None,
-    *,
-    pattern: str | None = None,
-    after_id: int | None = None,
-    page: Page = Page(),
-) -> list[IovEntry]:
-    """Rows of a tag in order of payload name, first run, revision and number.
-
-    Raises:
-        IovNotFound: the tag never had the row after which to begin.
-    """
-    number = tag_id(connection, tag)
-    statement = entries_query().where(IovRow.tag_id == number).order_by(*_PLACE)
-    if run is not None:
-        statement = statement.where(IovRow.first_key <= run.key, IovRow.final_key >= run.key)
-    if within is not None:
-        statement = statement.where(IovRow.first_key <= within.final_key, IovRow.final_key >= within.first_key)
-    if names is not None:
-        statement = statement.where(PayloadNameRow.name.in_(name_list(names)))
-    if pattern is not None:
-        statement = statement.where(like(connection, PayloadNameRow.name, pattern))
-    first = None if after_id is None else _place_of(connection, tag, number, after_id)
-    payloads: dict[int, Payload] = {}
-
-    def fetch(last: IovEntry | None, limit: int | None) -> list[IovEntry]:
-        place = first if last is None else (last.payload.name, last.iov.first_key, last.payload.revision, last.id)
-        wanted = statement if place is None else statement.where(tuple_(*_PLACE) > tuple_(*map(literal, place)))
-        return [entry_from(row, tag, payloads) for row in connection.execute(wanted.limit(limit))]
-
-    return page.of(fetch, lambda entry: entry.payload.name)
-
-
 def tag_history(connection: Connection, name: str) -> list[AuditEntry]:
     """What happened to a tag, also under its earlier names, in order."""
     statement = _audit().where(AuditRow.subject_kind == "tag", AuditRow.subject_id == tag_id(connection, name))
@@ -199,32 +158,6 @@ def like(connection: Connection, column: InstrumentedAttribute[str], pattern: st
     if connection.dialect.name == "sqlite":  # whose LIKE does not tell upper from lower case
         return column.op("GLOB", is_comparison=True)(pattern.replace("[", "[[]"))
     return column.like("".join(_OF_GLOB.get(character, character) for character in pattern), escape="\\")
-
-
-_PLACE: Final = (PayloadNameRow.name, IovRow.first_key, PayloadRow.revision, IovRow.id)
-
-
-def _place_of(connection: Connection, tag: str, number: int, iov_id: int) -> tuple[Any, ...]:
-    """Where a row stands in the list of its tag, or stood."""
-    live = select(IovRow.payload_id, IovRow.first_key, literal(0).label("gone"))
-    past = select(PastIovRow.payload_id, PastIovRow.first_key, PastIovRow.removed_in.label("gone"))
-    places = union_all(
-        live.where(IovRow.tag_id == number, IovRow.id == iov_id),
-        past.where(PastIovRow.tag_id == number, PastIovRow.iov_id == iov_id),
-    ).subquery()
-    # The row as it is, else as it was last.
-    latest = places.c.gone == 0, places.c.gone.desc()
-    statement = (
-        select(PayloadNameRow.name, places.c.first_key, PayloadRow.revision)
-        .join_from(places, PayloadRow, PayloadRow.id == places.c.payload_id)
-        .join(PayloadNameRow, PayloadNameRow.id == PayloadRow.name_id)
-        .order_by(latest[0].desc(), latest[1])
-        .limit(1)
-    )
-    row = connection.execute(statement).one_or_none()
-    if row is None:
-        raise IovNotFound(tag, iov_id)
-    return (*row, iov_id)
 
 
 def _audit() -> Select[*tuple[Any, ...]]:

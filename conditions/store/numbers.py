@@ -21,6 +21,16 @@ def find_payloads(connection: Connection, wanted: Iterable[tuple[str, str]]) -> 
     return sorted(found, key=lambda payload: (payload.name, payload.revision))
 
 
+def payloads_by_number(connection: Connection, numbers: Iterable[int]) -> dict[int, Payload]:
+    """The payloads there are of these numbers."""
+    found = (
+        payload_row(row)
+        for some in batches(sorted(set(numbers)))
+        for row in connection.execute(payloads_query().where(PayloadRow.id.in_(some)))
+    )
+    return {payload.id: payload for payload in found}
+
+
 def payloads_by_revision(connection: Connection, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Payload]:
     """The payloads there are of these (name, revision)."""
     pairs = set(wanted)

@@ -17,17 +17,17 @@ from conditions.payload import Payload
 from conditions.plans.plan import Plan
 from conditions.resolve import IovEntry
 from conditions.store.audit import Change, record
-from conditions.store.listing import list_iovs
+from conditions.store.iov_listing import list_iovs
 from conditions.store.lookup import fork_of
+from conditions.store.numbers import payloads_by_number, payloads_by_revision
 from conditions.store.queries import (
     LockedTag,
     batches,
     lock_tag,
-    payload_from,
     payload_not_found,
     tag_not_found,
 )
-from conditions.store.tables import IovRow, PayloadNameRow, PayloadRow, TagRow
+from conditions.store.tables import IovRow, TagRow
 from conditions.store.tag_changes import subject_of, touch
 
 AUDITED_AT_ONCE: Final = 1_000  # steps of a plan in one row of the trail, so that it stays readable
@@ -55,24 +55,17 @@ def lock_tags(connection: Connection, names: Iterable[str]) -> dict[str, LockedT
 
 def read_content(connection: Connection, tag: LockedTag) -> list[IovEntry]:
     """All rows of a locked tag."""
-    return list_iovs(connection, tag.name, names=None, run=None, within=None)
+    return list_iovs(connection, tag.name)
 
 
-def payloads_by_number(connection: Connection, numbers: Iterable[int]) -> dict[int, Payload]:
+def get_payloads(connection: Connection, numbers: Iterable[int]) -> dict[int, Payload]:
     """The payloads of these numbers.
 
     Raises:
         PayloadNotFound: one of them is not there.
     """
     wanted = set(numbers)
-    columns = (PayloadRow.id, PayloadRow.revision, PayloadRow.sha256, PayloadRow.md5, PayloadRow.size_bytes)
-    made = (PayloadRow.details, PayloadRow.created_at, PayloadRow.created_by, PayloadNameRow.name)
-    joined = select(*columns, *made).join_from(PayloadRow, PayloadNameRow, PayloadNameRow.id == PayloadRow.name_id)
-    found = {
-        row[0]: payload_from(row[:8], row[8])
-        for some in batches(sorted(wanted))
-        for row in connection.execute(joined.where(PayloadRow.id.in_(some)))
-    }
+    found = payloads_by_number(connection, wanted)
     for number in sorted(wanted - found.keys()):
         raise PayloadNotFound(f"number {number}")
     return found
@@ -85,21 +78,11 @@ def replacements(connection: Connection, names: Iterable[str], revision: int) ->
         PayloadNotFound: one of them has no such revision.
     """
     wanted = sorted(set(names))
-    chosen = select(PayloadNameRow.name, PayloadRow.id).join_from(
-        PayloadRow, PayloadNameRow, PayloadNameRow.id == PayloadRow.name_id
-    )
-    numbers = {
-        name: number
-        for some in batches(wanted)
-        for name, number in connection.execute(
-            chosen.where(PayloadNameRow.name.in_(some), PayloadRow.revision == revision)
-        )
-    }
+    found = payloads_by_revision(connection, ((name, revision) for name in wanted))
     for name in wanted:
-        if name not in numbers:
+        if (name, revision) not in found:
             raise payload_not_found(connection, name, revision)
-    payloads = payloads_by_number(connection, numbers.values())
-    return {name: payloads[number] for name, number in numbers.items()}
+    return {name: payload for (name, _), payload in found.items()}
 
 
 def apply_plan(change: Change, tag: LockedTag, plan: Plan, action: str, why: Mapping[str, Any]) -> None:

@@ -19,9 +19,10 @@ from conditions.plans.operations import Close, plan_operations
 from conditions.plans.plan import Plan
 from conditions.plans.running import STRICT, RunningMode, check_update_states, plan_running
 from conditions.resolve import IovEntry
-from conditions.store import listing, plan_changes, queries
+from conditions.store import plan_changes, queries
 from conditions.store.audit import Change
 from conditions.store.core import StoreCore
+from conditions.store.iov_listing import list_iovs
 from conditions.store.queries import LockedTag
 from conditions.tags import TagState, check_edit, check_usable
 
@@ -119,7 +120,7 @@ class PlanVerbs(StoreCore):
             if locked.state is not TagState.RUNNING:
                 advice = "only a RUNNING tag can be updated; an OPEN one can be changed freely"
                 raise ChangeRefused(tag, locked.state.value, "make a running update of", advice)
-            payloads = plan_changes.payloads_by_number(change.connection, (number for number, _ in wanted))
+            payloads = plan_changes.get_payloads(change.connection, (number for number, _ in wanted))
             added = [(payloads[number], iov) for number, iov in wanted]
             rows = plan_changes.read_content(change.connection, locked)
             plan = plan_operations((tag, locked.content_revision, rows), closed, added)
@@ -213,7 +214,7 @@ class PlanVerbs(StoreCore):
             within: only these runs.
         """
         with self._at_one_moment() as connection:
-            sides = [listing.list_iovs(connection, name, names=None, run=None, within=within) for name in (left, right)]
+            sides = [list_iovs(connection, name, within=within) for name in (left, right)]
         chosen = IovFilter(glob=pattern)
         left_rows, right_rows = (chosen.choose(name, rows) for name, rows in zip((left, right), sides, strict=True))
         return diff_rows(left, left_rows, right, right_rows, within)
@@ -228,7 +229,7 @@ class PlanVerbs(StoreCore):
         """
         with self._at_one_moment() as connection:
             tag = queries.get_tag(connection, name)
-            rows = listing.list_iovs(connection, name, names=None, run=None, within=None)
+            rows = list_iovs(connection, name)
         faults = self._faults(rows, on_progress) if verify else ()
         return TagCheck(
             name,

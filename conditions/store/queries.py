@@ -125,7 +125,7 @@ def get_iov(connection: Connection, tag: LockedTag, iov_id: int) -> IovEntry:
     row = connection.execute(entries_query().where(IovRow.tag_id == tag.id, IovRow.id == iov_id)).one_or_none()
     if row is None:
         raise IovNotFound(tag.name, iov_id)
-    return entry_from(row, tag.name, {})
+    return entry_from(row, tag.name)
 
 
 def find_iov(connection: Connection, tag: LockedTag, payload_id: int, iov: IntervalOfValidity) -> IovEntry | None:
@@ -133,7 +133,7 @@ def find_iov(connection: Connection, tag: LockedTag, payload_id: int, iov: Inter
     same = and_(IovRow.first_key == iov.first_key, IovRow.final_key == iov.final_key)
     statement = entries_query().where(IovRow.tag_id == tag.id, IovRow.payload_id == payload_id, same)
     row = connection.execute(statement).one_or_none()
-    return None if row is None else entry_from(row, tag.name, {})
+    return None if row is None else entry_from(row, tag.name)
 
 
 def published_digest(connection: Connection, number: int) -> str | None:
@@ -255,10 +255,8 @@ def entries_query() -> Select[*tuple[Any, ...]]:
     )
 
 
-def entry_from(row: Row[*tuple[Any, ...]], tag: str, payloads: dict[int, Payload]) -> IovEntry:
-    """A row of `entries_query`; payloads that were made before are used again."""
-    payload = payloads.get(row[0])
-    if payload is None:
-        payload = payloads[row[0]] = payload_row(row)
-    iov = IntervalOfValidity.from_keys(row[10], row[11])
-    return IovEntry(row[9], payload, iov, tag, row[12], row[13], row[14])
+def entry_from(row: Row[*tuple[Any, ...]], tag: str) -> IovEntry:
+    """A row of `entries_query`."""
+    return IovEntry(
+        row[9], payload_row(row), IntervalOfValidity.from_keys(row[10], row[11]), tag, row[12], row[13], row[14]
+    )

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from conditions.errors import BadInputError, IovNotFound
+from conditions.errors import BadInputError
 from conditions.iov import IntervalOfValidity, Run
 from conditions.store import listing
 from conditions.store.session import Store
@@ -80,25 +80,6 @@ def test_payloads_of_a_tag_for_a_run(store: Store) -> None:
     assert [each.name for each in store.list_payloads(tag="mc16", run=Run(1, 4))] == ["gat"]
     with pytest.raises(BadInputError, match="needs a tag"):
         store.list_payloads(run=Run(1, 4))
-
-
-def test_pages_of_rows_are_the_whole_list_also_when_the_last_row_went(store: Store) -> None:
-    tag_with(store, "mc16", "gat", "cnn")
-    for run in range(5):
-        store.add_iov("mc16", "gat", 1, IntervalOfValidity.of_run(Run(1, run)))
-    whole = store.list_iovs("mc16")
-
-    def page(last: Any) -> list[Any]:
-        return store.list_iovs("mc16", after_id=None if last is None else last.id, limit=2)
-
-    assert in_pages(page) == whole
-    store.delete_iov("mc16", whole[2].id)
-    assert store.list_iovs("mc16", after_id=whole[2].id) == whole[3:]
-    store.modify_iov("mc16", whole[3].id, IntervalOfValidity.parse("0,0,0,0"))
-    assert store.list_iovs("mc16", pattern="c*") == whole[:1]
-    assert store.list_iovs("mc16", regex="g.t", limit=2, run=Run(1, 4)) == [whole[1], whole[-1]]
-    with pytest.raises(IovNotFound, match="no IoV 99 in tag 'mc16'"):
-        store.list_iovs("mc16", after_id=99)
 
 
 @pytest.mark.parametrize("asked", [{"limit": 0}, {"regex": "("}])
