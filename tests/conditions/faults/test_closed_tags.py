@@ -209,8 +209,8 @@ def test_nothing_answers_past_the_end_of_an_interval(spoilt: Server, behind: Sto
     with spoilt.session() as session:
         for _ in range(8):  # first from the database, then from what is compiled
             for run, names in {(1, 2): 0, (1, 3): 1, (2, 7): 1, (2, 8): 0, (3, 0): 0, (4, 10**6): 1, (5, 0): 0}.items():
-                where = {"gtName": tag, "expNumber": run[0], "runNumber": run[1]}
-                hsf = {"gtName": tag, "majorIOV": run[0], "minorIOV": run[1], "shape": "dict"}
+                where: dict[str, Any] = {"gtName": tag, "expNumber": run[0], "runNumber": run[1]}
+                hsf: dict[str, Any] = {"gtName": tag, "majorIOV": run[0], "minorIOV": run[1], "shape": "dict"}
                 own = {"tag": tag, "run": f"{run[0]},{run[1]}"}
                 assert len(session.get(f"{spoilt.url}/v2/iovPayloads", params=where, timeout=60).json()) == names
                 assert len(session.get(f"{spoilt.url}/payloadiovs/", params=hsf, timeout=60).json()) == names

@@ -7,7 +7,6 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -47,7 +46,7 @@ async def _ask(url: str) -> requests.Response:
     return await asyncio.get_running_loop().run_in_executor(None, lambda: requests.get(url, timeout=30))
 
 
-async def _served(app: ASGIApp, act: Callable[[str], Awaitable[Any]]) -> Any:
+async def _served(app: ASGIApp, act: Callable[[str], Awaitable[requests.Response]]) -> requests.Response:
     """What happens while a server runs."""
     config = uvicorn.Config(app, http=ConditionsProtocol, ws="none", lifespan="off", log_config=None)
     server = uvicorn.Server(config)
