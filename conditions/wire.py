@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from inspect import Parameter, signature
 from pathlib import PurePath
 from typing import Any, Final, TypeAlias
 
@@ -247,16 +248,19 @@ def error_json(error: ConditionsError, code: int) -> Json:
 def error_from(json: Mapping[str, Any]) -> ConditionsError:
     """The error of `error_json`, of the same class with the same attributes.
 
-    A reason that this program does not know gives the branch of the tree that the code belongs to.
+    A reason that this program does not know, or that comes without the attributes of its class, gives the branch of
+    the tree that the code belongs to.
     """
     code, message = json.get("code"), str(json.get("message") or json.get("reason") or "no reason was given")
-    kind = getattr(errors, str(json.get("reason")), None)
-    if not (isinstance(kind, type) and issubclass(kind, ConditionsError)):
-        return _BRANCHES.get(code if isinstance(code, int) else 500, errors.StoreError)(message)
-    error = kind.__new__(kind, message)
-    details = json.get("details")
-    error.__dict__.update({str(k): _value(k, v) for k, v in details.items()} if isinstance(details, dict) else {})
-    return error
+    kind, details = getattr(errors, str(json.get("reason")), None), json.get("details")
+    if isinstance(kind, type) and issubclass(kind, ConditionsError):
+        given = {str(k): _value(k, v) for k, v in details.items()} if isinstance(details, dict) else {}
+        attributes = _attributes(kind)
+        if all(name in given or default is not Parameter.empty for name, default in attributes.items()):
+            error = kind.__new__(kind, message)
+            error.__dict__.update(attributes | given)
+            return error
+    return _BRANCHES.get(code if isinstance(code, int) else 500, errors.StoreError)(message)
 
 
 _BRANCHES: Final[Mapping[int, type[ConditionsError]]] = {
@@ -272,6 +276,14 @@ _BRANCHES: Final[Mapping[int, type[ConditionsError]]] = {
     415: errors.BadInputError,
     422: errors.BadInputError,
 }
+
+
+def _attributes(kind: type[ConditionsError]) -> dict[str, Any]:
+    """What a class of errors is made with, and keeps as attributes, with the defaults."""
+    given = list(signature(kind.__init__).parameters.values())[1:]
+    return {
+        each.name: each.default for each in given if each.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    }
 
 
 def _plain(value: object) -> Any:

@@ -27,7 +27,7 @@ from requests import Response
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
 
-from conditions.errors import BadAnswer, BadSource, ConditionsError, ServerUnreachable, StoreBusy
+from conditions.errors import BadAnswer, BadSource, ConditionsError, ServerUnreachable, StoreBusy, TokenRefused
 from conditions.wire import error_from
 
 CHUNK_BYTES: Final = 256 * 1024
@@ -48,6 +48,7 @@ class HttpConfig:
     attempts: int = 6
     backoff_s: float = 0.25  # doubled with each attempt
     longest_wait_s: float = 30
+    largest_answer_bytes: int = 512 << 20  # unpacked, and not of payloads' bytes, which never are in memory
 
 
 class HttpClient:
@@ -117,6 +118,7 @@ class HttpClient:
         Raises:
             ServerUnreachable: all attempts failed on the way.
             BadAnswer: somebody else answers at this URL.
+            TokenRefused: the token cannot be shown.
             ConditionsError: what the server says was wrong.
         """
         ask = _Ask(method, self._url_of(path), params, json, body, headers or {}, stream, change)
@@ -134,7 +136,7 @@ class HttpClient:
                 continue
             if response.ok and not response.is_redirect:
                 return response
-            failure = self._failure(response)
+            failure = self._failure(response, change=change)
             response.close()
             if last or response.status_code not in AGAIN or not (repeatable or _changed_nothing(failure, response)):
                 raise failure
@@ -159,7 +161,7 @@ class HttpClient:
     def _once(self, ask: _Ask) -> Response:
         session = self._session()
         read_timeout_s = self.config.change_timeout_s if ask.change else self.config.read_timeout_s
-        return session.request(
+        response = session.request(
             ask.method,
             ask.url,
             params=ask.params,
@@ -168,17 +170,30 @@ class HttpClient:
             headers=dict(ask.headers),
             auth=_Bearer(self._current_token() if ask.change else None),
             timeout=(self.config.connect_timeout_s, read_timeout_s),
-            stream=ask.stream,
+            stream=True,
             allow_redirects=not ask.change,
             proxies=_proxies(),
         )
+        if not (ask.stream and response.ok):
+            self._read_whole(response)
+        return response
+
+    def _read_whole(self, response: Response) -> None:
+        """Take an answer into memory, unless it is larger than any can be: a few bytes may unpack to all there is."""
+        content, most = bytearray(), self.config.largest_answer_bytes
+        for chunk in response.iter_content(CHUNK_BYTES):
+            content += chunk
+            if len(content) > most:
+                response.close()
+                raise BadAnswer(self.url, f"an answer is larger than {most:,} bytes")
+        response._content = bytes(content)
 
     def _session(self) -> requests.Session:
         """This thread's session; a child of a fork must not share its parent's connections."""
         found: tuple[int, requests.Session] | None = getattr(self._local, "session", None)
         if found is not None and found[0] == os.getpid():
             return found[1]
-        session = requests.Session()
+        session = _Session()
         session.headers["User-Agent"] = "conditions"
         session.headers["Accept"] = JSON_TYPE
         for scheme in ("http://", "https://"):
@@ -193,16 +208,17 @@ class HttpClient:
     def _current_token(self) -> str | None:
         """The token to show, read anew each time: a file's may be renewed while a job runs."""
         if self._token is not None:
-            return self._token
+            return _checked_token(self._token, "that was given")
         if token := os.environ.get("CONDITIONS_TOKEN", "").strip():
-            return token
+            return _checked_token(token, "in CONDITIONS_TOKEN")
         path = os.environ.get("CONDITIONS_TOKEN_FILE")
         if not path:
             return None
         try:
-            return Path(path).expanduser().read_text("utf-8").strip() or None
+            token = Path(path).expanduser().read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise BadSource(path, f"CONDITIONS_TOKEN_FILE: {getattr(error, 'strerror', None) or error}") from error
+        return _checked_token(token, f"in {path}") if token else None
 
     def _wait_s(self, attempt: int, response: Response | None) -> float:
         """How long to wait: twice as long with each attempt, and not all clients at once."""
@@ -211,7 +227,7 @@ class HttpClient:
         wait_s = random.uniform(longest / 2, longest)  # noqa: S311 - jitter
         return min(self.config.longest_wait_s, wait_s if asked is None else asked + wait_s)
 
-    def _failure(self, response: Response) -> ConditionsError:
+    def _failure(self, response: Response, *, change: bool) -> ConditionsError:
         """What the server says was wrong."""
         if response.is_redirect:
             to = shown_url(response.headers.get("Location", ""))
@@ -221,10 +237,10 @@ class HttpClient:
         except (ValueError, RecursionError, requests.RequestException):
             said = None
         if not isinstance(said, dict) or "code" not in said:
-            return self._no_json(response)
+            return self._no_json(response, change=change)
         return error_from(said)
 
-    def _no_json(self, response: Response) -> ConditionsError:
+    def _no_json(self, response: Response, *, change: bool = False) -> ConditionsError:
         kind = response.headers.get("Content-Type", "no type").split(";")[0]
         try:
             text = " ".join(response.text.split())[:SHOWN_CHARACTERS]
@@ -232,7 +248,9 @@ class HttpClient:
             text = ""
         reason = f"{response.status_code} {response.reason} with {kind} instead of JSON: {text!r}"
         if response.status_code in AGAIN:
-            return ServerUnreachable(self.url, reason)
+            # Who stands in front of the server does not know what the server has done.
+            maybe_done = change and response.status_code != requests.codes.too_many_requests
+            return ServerUnreachable(self.url, reason, maybe_done=maybe_done)
         return BadAnswer(self.url, reason)
 
     def _unreachable(self, error: requests.RequestException, *, maybe_done: bool) -> ConditionsError:
@@ -255,6 +273,14 @@ class _Ask:
     change: bool
 
 
+class _Session(requests.Session):
+    """A session that shows nobody else's password where an answer sends it."""
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: Response) -> None:  # noqa: ARG002
+        """Another URL gets no credentials: not those of the first one, and none of ~/.netrc."""
+        prepared_request.headers.pop("Authorization", None)
+
+
 class _Bearer(requests.auth.AuthBase):
     """Shows the token, and nothing else: without this, passwords of ~/.netrc would be sent."""
 
@@ -265,6 +291,13 @@ class _Bearer(requests.auth.AuthBase):
         if self.token is not None:
             request.headers["Authorization"] = f"Bearer {self.token}"
         return request
+
+
+def _checked_token(token: str, where: str) -> str:
+    """The token, when a header can hold it; the message does not tell what it is."""
+    if not (token.isascii() and token.isprintable() and " " not in token):
+        raise TokenRefused(f"the token {where} has a space, a line's end or a sign that is in no token")
+    return token
 
 
 def shown_url(url: str) -> str:

@@ -25,10 +25,6 @@ from conditions.wire_batch import batch_json
 
 CHUNK_BYTES: Final = 256 * 1024
 _EOL: Final = b"\r\n"
-_PART_HEAD: Final = (
-    b'\r\nContent-Disposition: form-data; name="payload"; filename="payload"\r\n'
-    b"Content-Type: application/octet-stream\r\n\r\n"
-)
 
 
 @dataclass(frozen=True)

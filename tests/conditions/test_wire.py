@@ -79,10 +79,19 @@ def test_where_the_server_keeps_its_data_is_not_said() -> None:
         ({"code": 400, "reason": None, "message": "no"}, BadInputError),
         ({"code": 500, "reason": "ValueError", "message": "no"}, StoreError),
         ({"code": "x", "reason": "Sequence"}, StoreError),
+        ({"code": 404, "reason": "TagNotFound", "message": "no"}, errors.NotFoundError),
+        ({"code": 409, "reason": "TransitionRefused", "message": "no", "details": {"tag": "t"}}, errors.RefusedError),
+        ({"code": 409, "reason": "TagExists", "message": "no", "details": ["t"]}, errors.RefusedError),
     ],
 )
 def test_a_reason_nobody_here_knows_gives_the_branch_of_its_status(said: Any, kind: type[ConditionsError]) -> None:
     assert type(error_from(said)) is kind
+
+
+def test_an_error_whose_message_told_less_has_all_attributes_of_its_class() -> None:
+    back = error_from({"code": 404, "reason": "TagNotFound", "message": "no", "details": {"name": "t"}})
+    assert isinstance(back, TagNotFound)
+    assert (back.name, tuple(back.near), back.store) == ("t", (), "")
 
 
 def test_a_batch_comes_back_as_it_was() -> None:

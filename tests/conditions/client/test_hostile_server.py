@@ -111,6 +111,6 @@ def _refused(tmp_path: Path, url: str) -> None:
     victim = tmp_path / "victim"
     victim.write_text("mine")
     source = HttpSource(url, PayloadCache(tmp_path / "cache"))
-    with Client(source, "t") as client, pytest.raises(BadAnswer, match="127[.]0[.]0[.]1"):
+    with Client(source, "t") as client, pytest.raises(BadAnswer, match=r"127\.0\.0\.1"):
         client.path(client.get("gain", Run(7, 1)))
     assert victim.read_text() == "mine"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,15 @@ from typing import Any
 import pytest
 
 from conditions.client.http import HttpClient, HttpConfig
-from conditions.errors import BadAnswer, NotFoundError, ServerUnreachable, StoreBusy, StoreUnavailable, TagNotFound
+from conditions.errors import (
+    BadAnswer,
+    NotFoundError,
+    ServerUnreachable,
+    StoreBusy,
+    StoreUnavailable,
+    TagNotFound,
+    TokenRefused,
+)
 from conditions.wire import error_json
 
 QUICK = HttpConfig(connect_timeout_s=5, read_timeout_s=5, attempts=4, backoff_s=0.001)
@@ -127,6 +136,16 @@ def test_a_change_that_may_have_been_made_is_not_repeated(play: Any) -> None:
     with pytest.raises(ServerUnreachable, match="look before you repeat it") as caught:
         client.send("POST", "/v1/tags", {"name": "a"}, repeatable=False)
     assert caught.value.maybe_done
+    assert len(server.seen) == 1
+    client.close()
+
+
+@pytest.mark.parametrize("code", [500, 502, 503, 504])
+def test_a_page_of_a_gateway_leaves_open_whether_a_change_was_made(play: Any, code: int) -> None:
+    server = play(answer(code, b"<html>timeout</html>", Content_Type="text/html"), OK)
+    client = server.client()
+    with pytest.raises(ServerUnreachable, match="look before you repeat it"):
+        client.send("POST", "/v1/tags", {"name": "a"}, repeatable=False)
     assert len(server.seen) == 1
     client.close()
 
@@ -256,6 +275,47 @@ def test_a_token_file_is_read_again_when_it_was_renewed(
         path.write_text(f"{token}\n")
         client.send("POST", "/v1/tags", {}, repeatable=False)
     assert [headers["Authorization"] for _, _, headers, _ in server.seen] == ["Bearer first", "Bearer second"]
+    client.close()
+
+
+@pytest.mark.parametrize("token", ["abc\r\nX-Other: secret", "abc secret", "abcß-secret", "abc\0secret"])
+@pytest.mark.parametrize("where", ["variable", "file", "argument"])
+def test_a_token_that_no_header_holds_is_refused_and_not_told(
+    play: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str, where: str
+) -> None:
+    (tmp_path / "token").write_bytes(token.encode())
+    if where == "variable" and "\0" not in token:
+        monkeypatch.setenv("CONDITIONS_TOKEN", token)
+    monkeypatch.setenv("CONDITIONS_TOKEN_FILE", str(tmp_path / "token"))
+    server = play(OK)
+    client = server.client(token=token if where == "argument" else None)
+    with pytest.raises(TokenRefused) as caught:
+        client.send("POST", "/v1/tags", {}, repeatable=False)
+    assert "abc" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert server.seen == []
+    client.close()
+
+
+@pytest.mark.parametrize("code", [200, 404])
+def test_an_answer_that_unpacks_to_all_memory_is_refused(play: Any, code: int) -> None:
+    bomb = gzip.compress(b"[" + b" " * 3_000_000)
+    client = play(answer(code, bomb, Content_Encoding="gzip")).client(replace(QUICK, largest_answer_bytes=1_000_000))
+    with pytest.raises(BadAnswer, match="larger than 1,000,000 bytes"):
+        client.get("/v1/tags")
+    client.close()
+
+
+def test_a_read_that_is_sent_on_shows_no_passwords_of_netrc(
+    play: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    other = play(OK)
+    server = play(answer(302, b"", Location=f"{other.url}/there"))
+    client = server.client()
+    assert client.get("/v1/tags") == {"ok": True}
+    assert "Authorization" not in other.seen[0][2]
     client.close()
 
 
