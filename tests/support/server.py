@@ -99,6 +99,7 @@ def running_server(
     options: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     writable: bool = True,
+    before: Sequence[str] = (),
 ) -> Iterator[Server]:
     """A server while the block runs.
 
@@ -109,12 +110,13 @@ def running_server(
         options: more words for `conditions serve`.
         environment: more variables.
         writable: whether it gets a key, so that it believes tokens.
+        before: words before the command, such as those of `on_small_disk`; they must end by becoming the command.
     """
     folder = Path(tempfile.mkdtemp(prefix="conditions-server-"))
     try:
         key, log = folder / "key", folder / "log"
         auth.write_private(key, auth.make_secret())
-        command = [sys.executable, "-c", _MAIN, "--store", store_url, "--files", str(files), "serve"]
+        command = [*before, sys.executable, "-c", _MAIN, "--store", store_url, "--files", str(files), "serve"]
         command += [
             "--port",
             "0",
