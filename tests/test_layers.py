@@ -19,7 +19,6 @@ VALUE_ROOMS = (
     "conditions/batch.py",
     "conditions/diff.py",
     "conditions/digest.py",
-    "conditions/patterns.py",
     "conditions/plans/",
     "conditions/rights.py",
     "conditions/wire",  # the JSON of /v1: values, batches, plans
