@@ -113,16 +113,24 @@ def _entries(
 
 
 def _lock_names(change: Change, names: Iterable[str]) -> dict[str, tuple[int, int]]:
-    """Number and last revision of each name, locked; names that are new are made."""
-    connection = change.connection
-    insert_into = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    columns = select(PayloadNameRow.name, PayloadNameRow.id, PayloadNameRow.last_revision)
-    locked: dict[str, tuple[int, int]] = {}
-    for some in batches(sorted(names), ROWS_AT_ONCE):
+    """Number and last revision of each name, locked; names that are new are made.
+
+    All are made before the first is locked, both in order of their characters: who waits for a name holds none that
+    comes after it.
+    """
+    connection, ordered = change.connection, sorted(names)
+    is_sqlite = connection.dialect.name == "sqlite"
+    insert_into = sqlite.insert if is_sqlite else postgresql.insert
+    for some in batches(ordered, ROWS_AT_ONCE):
         made = insert_into(PayloadNameRow).values([{"name": name, "last_revision": 0} for name in some])
         connection.execute(made.on_conflict_do_nothing(index_elements=["name"]))
-        statement = columns.where(PayloadNameRow.name.in_(some)).order_by(PayloadNameRow.name).with_for_update()
-        locked |= {name: (number, last) for name, number, last in connection.execute(statement)}
+    columns = select(PayloadNameRow.name, PayloadNameRow.id, PayloadNameRow.last_revision).with_for_update()
+    # SQLite compares characters of itself, PostgreSQL when told to.
+    in_order = columns.order_by(PayloadNameRow.name if is_sqlite else PayloadNameRow.name.collate("C"))
+    locked: dict[str, tuple[int, int]] = {}
+    for some in batches(ordered, ROWS_AT_ONCE):
+        rows = connection.execute(in_order.where(PayloadNameRow.name.in_(some)))
+        locked |= {name: (number, last) for name, number, last in rows}
     return locked
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from conditions.errors import (
     WrongChecksum,
 )
 from conditions.iov import IntervalOfValidity, Run
+from conditions.store import batch_changes
 from conditions.store.files import PENDING_FILES
 from conditions.store.session import Store, open_store
 from conditions.tags import TagState
@@ -179,6 +182,20 @@ def test_batches_at_once_give_every_name_revisions_without_holes(store_url: str,
             assert [each.revision for each in store.list_payloads(pattern=name)] == [1, 2, 3]
         assert len(store.list_iovs("together")) == 9
         assert store.check().ok
+
+
+def test_batches_of_many_names_at_once_never_cross(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One makes a name and then wants one that is there, which the other took in an earlier statement."""
+    monkeypatch.setattr(batch_changes, "ROWS_AT_ONCE", 2)
+
+    def submit(names: Sequence[str]) -> int:
+        return len(store.submit(Batch(None, tuple(new(name, "a") for name in names))).payloads)
+
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(40):
+            first, there, made = (f"{number:02} {word}" for word in ("a", "b", "c"))
+            upload_text(store, there, "old")
+            assert list(pool.map(submit, [(there, made), (first, there, made)])) == [2, 3]
 
 
 def test_a_kill_leaves_all_of_a_batch_or_nothing(store: Store, store_url: str, files_dir: Path) -> None:
