@@ -96,10 +96,9 @@ def _source(places: tuple[Place, ...], environment: Environment, cache: PayloadC
         must_exist = not places and not environment.makes_store
         return open_source(chosen[0], cache, user=config.user, must_exist=must_exist)
     openers = {
-        shown_place(place): partial(open_source, place, cache, user=config.user, must_exist=True, patient=False)
-        for place in chosen
+        place: partial(open_source, place, cache, user=config.user, must_exist=True, patient=False) for place in chosen
     }
-    return Chain([Provider(name, opener) for name, opener in openers.items()])
+    return Chain([Provider(shown_place(place), opener) for place, opener in openers.items()])
 
 
 def _store(place: Place | None, user: str | None) -> Source:

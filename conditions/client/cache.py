@@ -146,8 +146,8 @@ class PayloadCache:
             try:
                 with _errors_of(folder):
                     incoming.unlink(missing_ok=True)
-                    sink = _Sink(incoming.open("xb"), folder)
-                with sink:
+                    sink = _Sink(incoming.open("xb"), folder, payload.size_bytes)
+                with sink, suppress(_TooMuch):
                     fetch(cast(BinaryIO, sink))
                 found = sink.fault(payload)
                 if found is None:
@@ -205,11 +205,15 @@ class PayloadCache:
         return self._writable
 
 
+class _TooMuch(Exception):
+    """More bytes came than the payload has: who sends without an end must not fill the disk."""
+
+
 class _Sink:
     """A file that is written, with the digests of what it got; errors of the disk are errors of the cache."""
 
-    def __init__(self, stream: BinaryIO, folder: Path) -> None:
-        self._stream, self._folder = stream, folder
+    def __init__(self, stream: BinaryIO, folder: Path, wanted_bytes: int) -> None:
+        self._stream, self._folder, self._wanted_bytes = stream, folder, wanted_bytes
         self.sha256, self.md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
         self.size_bytes = 0
 
@@ -217,6 +221,8 @@ class _Sink:
         self.sha256.update(chunk)
         self.md5.update(chunk)
         self.size_bytes += len(chunk)
+        if 0 <= self._wanted_bytes < self.size_bytes:
+            raise _TooMuch
         with _errors_of(self._folder):
             return self._stream.write(chunk)
 

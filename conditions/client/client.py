@@ -119,7 +119,7 @@ class Client:
         self, run: Run, names: Iterable[str] | None = None, *, stack: Sequence[str] | str | None = None
     ) -> dict[str, Resolved]:
         """The winners for a run by payload name; a name without one is not in the answer."""
-        in_force, wanted = self._in_force(stack), None if names is None else list(names)
+        in_force, wanted = self._in_force(stack), _names(names)
         held = held_of(self.source, in_force, run, wanted, allow_open=self.allow_open)
         return self._noted(in_force, {run: dict(held.answer)}, wanted, held.tags)[run]
 
@@ -127,7 +127,7 @@ class Client:
         self, runs: Iterable[Run], names: Iterable[str] | None = None, *, stack: Sequence[str] | str | None = None
     ) -> dict[Run, dict[str, Resolved]]:
         """The winners for several runs, read at once."""
-        in_force, wanted = self._in_force(stack), None if names is None else list(names)
+        in_force, wanted = self._in_force(stack), _names(names)
         found = self.source.resolve_many(in_force, runs, wanted, allow_open=self.allow_open)
         return self._noted(in_force, found, wanted, facts_of(self.source, in_force))
 
@@ -218,3 +218,8 @@ class Client:
         if about not in self._said:
             log.warning("%s", text)
         self._said.add(about)
+
+
+def _names(names: Iterable[str] | None) -> list[str] | None:
+    """The names that are asked for; one name alone is a list of one."""
+    return [names] if isinstance(names, str) else None if names is None else list(names)

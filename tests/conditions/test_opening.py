@@ -53,6 +53,13 @@ def test_several_places_are_a_chain_and_none_of_them_is_made(snapshot: Path, tmp
         assert (tmp_path / "own" / "store.sqlite").exists()
 
 
+def test_places_that_messages_call_alike_are_providers_of_their_own(tmp_path: Path) -> None:
+    places = [f"sqlite:///{tmp_path}/missing.sqlite?mode={mode}" for mode in ("ro", "rw")]
+    with conditions.open(places, "mc16") as client, pytest.raises(NoProvider) as caught:
+        client.resolve(Run(7, 1))
+    assert len(caught.value.reasons) == 2
+
+
 @pytest.mark.parametrize("variable", ["CONDITIONS_METADATA", "BELLE2_CONDB_METADATA"])
 def test_the_environment_names_providers_in_order(
     snapshot: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str

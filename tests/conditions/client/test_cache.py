@@ -122,6 +122,21 @@ def test_other_bytes_are_fetched_once_more_and_then_an_error(cache: PayloadCache
     assert sorted(path.parent.parent.name for path in files_in(cache.folder)) == ["md5", "sha256"]
 
 
+def test_who_sends_without_an_end_fills_no_disk(cache: PayloadCache) -> None:
+    sizes: list[int] = []
+
+    def endless(sink: BinaryIO) -> None:
+        sizes.append(0)
+        while True:
+            sizes[-1] += sink.write(b"x" * 1000)
+
+    with pytest.raises(PayloadCorrupt, match=rf"twice, has [0-9]+ bytes instead of {len(CONTENT)}"):
+        cache.path_of(payload_of(), endless)
+    assert len(sizes) == 2
+    assert max(sizes) <= len(CONTENT)
+    assert files_in(cache.folder) == []
+
+
 def test_a_fetch_that_fails_leaves_nothing_and_keeps_its_error(cache: PayloadCache) -> None:
     def breaks(sink: BinaryIO) -> None:
         sink.write(CONTENT[:100])

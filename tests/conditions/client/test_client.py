@@ -29,6 +29,8 @@ def test_the_stack_in_force_decides(filled: Store) -> None:
     assert client.get("gat", Run(8, 0)).tag == "online"
     assert client.get("gat", Run(7, 0), stack="online").tag == "online"
     assert list(client.resolve(Run(7, 0), ["cnn"])) == ["cnn"]
+    assert list(client.resolve(Run(7, 0), "cnn")) == ["cnn"]  # one name, not its letters
+    assert list(client.resolve_many([Run(7, 0)], "cnn")[Run(7, 0)]) == ["cnn"]
     many = client.resolve_many([Run(7, 0), Run(8, 0)], ["gat"])
     assert [many[run]["gat"].tag for run in (Run(7, 0), Run(8, 0))] == ["mc16", "online"]
 
