@@ -10,9 +10,10 @@ from conditions.cli.options import NameFilter, Noun, Settings, limit_option, nam
 from conditions.cli.output import echo_record, echo_records
 from conditions.cli.records import tag_record
 from conditions.cli.tag_plans import check, diff, merge, running_update
-from conditions.tags import TagState
+from conditions.tags import TAG_TYPES, TagState
 
 STATES = click.Choice([state.value for state in TagState], case_sensitive=False)
+TYPES = click.Choice(TAG_TYPES)
 FINAL = (TagState.PUBLISHED, TagState.INVALID)  # there is no way back from these, so the name is asked for again
 COLUMNS = ("name", "state", "type", "payloads", "modified_at", "modified_by", "description")
 
@@ -29,7 +30,7 @@ def tag() -> None:
 @tag.command(example='conditions tag create user_demo_first --description "My first tag"')
 @click.argument("name")
 @click.option("--description", default="", help="What it is for.")
-@click.option("--type", "tag_type", type=click.Choice(["DEV", "RELEASE"]), default="DEV", show_default=True)
+@click.option("--type", "tag_type", type=TYPES, default="DEV", show_default=True)
 @click.pass_obj
 def create(settings: Settings, name: str, description: str, tag_type: str) -> None:
     """Make an empty OPEN tag."""
@@ -73,13 +74,14 @@ def show(settings: Settings, name: str) -> None:
 @click.argument("name")
 @click.option("--rename", "new_name", help="The new name.")
 @click.option("--description", help="The new description.")
+@click.option("--type", "tag_type", type=TYPES, help="The new type, which is a label only.")
 @click.pass_obj
-def modify(settings: Settings, name: str, new_name: str | None, description: str | None) -> None:
-    """Rename or describe an OPEN tag."""
-    if new_name is None and description is None:
-        raise click.UsageError("nothing to change: give --rename or --description")
+def modify(settings: Settings, name: str, new_name: str | None, description: str | None, tag_type: str | None) -> None:
+    """Rename, describe or relabel an OPEN tag."""
+    if new_name is None and description is None and tag_type is None:
+        raise click.UsageError("nothing to change: give --rename, --description or --type")
     with settings.open() as store:
-        changed = store.modify_tag(name, new_name=new_name, description=description)
+        changed = store.modify_tag(name, new_name=new_name, description=description, type=tag_type)
     echo_record(tag_record(changed), as_json=settings.as_json)
 
 

@@ -71,6 +71,11 @@ def test_modify_renames_and_describes(done: Command, first_tag: str) -> None:
     assert (changed["name"], changed["description"], changed["payloads"]) == ("second", "better", 1)
 
 
+def test_modify_relabels(done: Command, first_tag: str) -> None:
+    changed = done("tag", "modify", first_tag, "--type", "RELEASE", "--json").json
+    assert (changed["name"], changed["type"]) == (first_tag, "RELEASE")
+
+
 def test_modify_without_a_change_is_wrong_usage(run_command: Command, first_tag: str) -> None:
     assert run_command("tag", "modify", first_tag).code == 2
 
