@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import select
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -62,6 +63,8 @@ class TagWire:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watched: int | None = None
         self._asked: asyncio.Future[PGresult] | None = None
+        self._found: PGresult | None = None
+        self._more = select.poll()
 
     def attach(self) -> None:
         """Belong to the event loop that runs."""
@@ -69,6 +72,8 @@ class TagWire:
         # The library closes its socket by itself when the server is gone; the loop may only watch what stays open.
         self._watched = os.dup(self._connection.socket)
         self._loop.add_reader(self._watched, self._readable)
+        # A loop may tell of a connection that was reset once and never again, so nothing is left unread in it.
+        self._more.register(self._watched, select.POLLIN)
 
     async def facts(self, names: Iterable[str]) -> dict[str, TagFacts]:
         """The facts of these tags by name, as they are committed at this moment.
@@ -103,23 +108,34 @@ class TagWire:
     def _readable(self) -> None:
         """Take the answer once it is whole."""
         try:
-            self._connection.consume_input()
-            if self._connection.is_busy():
-                return
-            found = self._connection.get_result()
-            while self._connection.get_result() is not None:
-                pass
+            while not self._read():
+                if not self._more.poll(0):
+                    return
         except self._errors as error:
             self._ignore()
             self._fail(str(error).strip())
             return
-        if found is not None and self._asked is not None and not self._asked.done():
+        found, self._found = self._found, None
+        if found is None:
+            self._fail("the connection ended without an answer")
+        elif self._asked is not None and not self._asked.done():
             self._asked.set_result(found)
+
+    def _read(self) -> bool:
+        """Take what has come; whether the answer, or what a server that goes says last, is complete."""
+        self._connection.consume_input()
+        while not self._connection.is_busy():
+            found = self._connection.get_result()
+            if found is None:
+                return True
+            self._found = self._found or found  # the first one counts, the others say what followed from it
+        return False
 
     def _ignore(self) -> None:
         """Watch the connection no longer."""
         watched, self._watched = self._watched, None
         if watched is not None and self._loop is not None:
+            self._more.unregister(watched)
             if not self._loop.is_closed():
                 self._loop.remove_reader(watched)
             os.close(watched)
