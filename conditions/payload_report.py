@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ MAX_CELL: Final = 72  # characters of a value
 SIGNS: Final = {"added": "+", "removed": "-", "changed": "~", "type": "!", "same": " "}
 WORDS: Final = {"added": "added", "removed": "removed", "changed": "changed", "type": "other type", "same": "the same"}
 DIGEST_DIGITS: Final = 12
+LEAD: Final = 16  # characters shown before the place where two long texts begin to differ
 
 
 def as_text(diff: PayloadDiff, limit: int) -> str:
@@ -21,7 +23,7 @@ def as_text(diff: PayloadDiff, limit: int) -> str:
     for part in _sections(diff):
         rows, hidden = _chosen(part, limit)
         lines += ["", f"{part.title}: {_counts(part)}"]
-        cells = [(f"{SIGNS[row.kind]} {_cut(row.path)}", *_values(row)) for row in rows]
+        cells = [(f"{SIGNS[row.kind]} {_path(row.path)}", *_values(row)) for row in rows]
         widths = [max((len(cell[place]) for cell in cells), default=0) for place in range(4)]
         lines += [
             "  ".join(f"{text:<{width}}" for text, width in zip(cell, widths, strict=True)).rstrip() for cell in cells
@@ -43,7 +45,7 @@ def as_markdown(diff: PayloadDiff, limit: int) -> str:
             ]
         for row in rows:
             left, right, change = _values(row)
-            cells = (f"`{SIGNS[row.kind]}`" if row.kind != "same" else "", _code(_cut(row.path)))
+            cells = (f"`{SIGNS[row.kind]}`" if row.kind != "same" else "", _code(_path(row.path)))
             lines.append(f"| {' | '.join((*cells, _code(left), _code(right), _cell(change)))} |")
         lines += ["", f"… and {hidden} more"] if hidden else []
     notes = (*diff.content.notes, *diff.content.problems)
@@ -94,16 +96,29 @@ def _chosen(part: Section, limit: int) -> tuple[Sequence[Difference], int]:
 
 
 def _values(row: Difference) -> tuple[str, str, str]:
-    """Both values and the change, as short texts."""
+    """Both values and the change, as short texts, which differ where the values do."""
     left = "" if row.kind == "added" else _value(row.path, row.left)
     right = "" if row.kind == "removed" else _value(row.path, row.right)
+    if row.kind == "changed" and left == right and not row.change:
+        return _told_apart(row.left, row.right)
     return left, right, _change(row.change)
+
+
+def _told_apart(left: Any, right: Any) -> tuple[str, str, str]:
+    """Values that look alike: with every sign written out, from shortly before the first that differs."""
+    one, two = (re.sub("(?<= ) ", r"\\u0020", json.dumps(value)) for value in (left, right))
+    if one == two:
+        return _cut(one), _cut(two), "they differ further on"
+    place = next((n for n, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+    begin = max(0, place - LEAD)
+    return _cut(f"…{one[begin:]}" if begin else one), _cut(f"…{two[begin:]}" if begin else two), ""
 
 
 def _value(path: str, value: Any) -> str:
     if path in ("sha256", "md5") and isinstance(value, str):
         return value[:DIGEST_DIGITS]
-    return _cut(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    # A text that cannot be seen is written out.
+    return _cut(value if isinstance(value, str) and printable(value) else json.dumps(value, ensure_ascii=False))
 
 
 def _change(change: Mapping[str, Any]) -> str:
@@ -136,6 +151,12 @@ def _cut(text: str) -> str:
     """One line without control characters, not too long."""
     line = printable(text)
     return line if len(line) <= MAX_CELL else f"{line[: MAX_CELL - 1]}…"
+
+
+def _path(text: str) -> str:
+    """A path of one line; of a long one the begin and the end, where paths differ."""
+    line = printable(text)
+    return line if len(line) <= MAX_CELL else f"{line[:LEAD]}…{line[LEAD + 1 - MAX_CELL :]}"
 
 
 def _code(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -98,7 +99,8 @@ def _facts(model: Any) -> dict[str, Any]:
         "opset": {entry.domain or "ai.onnx": entry.version for entry in model.opset_import},
         "inputs": {value.name: _type(value.type) for value in _inputs(model.graph)},
         "outputs": {value.name: _type(value.type) for value in model.graph.output},
-        "functions": sorted(f"{each.domain}:{each.name}" for each in model.functions),
+        "functions": {f"{each.domain}:{each.name}": _digest(each) for each in model.functions},
+        "sparse_weights": {each.values.name: _digest(each) for each in model.graph.sparse_initializer},
     }
 
 
@@ -158,29 +160,37 @@ def _nodes(graph: Any) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for place, node in enumerate(graph.node):
         key = next(iter(node.output), "") or f"{node.op_type} {place}"
+        is_weight = node.op_type == "Constant"
         found[key] = {
-            "operator": node.op_type,
+            "operator": f"{node.domain}:{node.op_type}" if node.domain else node.op_type,
             "inputs": ", ".join(node.input),
-            "attributes": {attribute.name: _attribute(attribute) for attribute in node.attribute},
+            "outputs": ", ".join(node.output),
+            "attributes": {each.name: _attribute(each, is_weight=is_weight) for each in node.attribute},
         }
     return found
 
 
-def _attribute(attribute: Any) -> Any:
-    """An attribute's value, or what there is instead of one."""
+def _attribute(attribute: Any, *, is_weight: bool) -> Any:
+    """An attribute's value, or what there is instead of one: large ones by a digest."""
     from onnx import AttributeProto, helper
 
     if attribute.type == AttributeProto.TENSOR:
-        return _shown(attribute.t)  # its numbers are compared among the weights
+        # The numbers of a constant are compared among the weights.
+        return _shown(attribute.t) if is_weight else f"{_shown(attribute.t)}, {_digest(attribute.t)}"
     if attribute.type == AttributeProto.GRAPH:
-        return dict(sorted(_count(attribute.g).items()))
+        return {**dict(sorted(_count(attribute.g).items())), "content": _digest(attribute.g)}
     if attribute.type not in (AttributeProto.FLOAT, AttributeProto.INT, AttributeProto.STRING, AttributeProto.FLOATS,
                               AttributeProto.INTS, AttributeProto.STRINGS):  # fmt: skip
-        return str(attribute)[:1000]
+        return _digest(attribute)
     value = helper.get_attribute_value(attribute)
     if isinstance(value, list | tuple):
         return [each.decode("utf-8", "replace") if isinstance(each, bytes) else each for each in value]
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _digest(part: Any) -> str:
+    """A part of a model that is not looked into, so that a change of it shows."""
+    return f"sha256 {hashlib.sha256(part.SerializeToString(deterministic=True)).hexdigest()[:16]}"
 
 
 def _weights(model: Any) -> Iterator[tuple[str, Any]]:

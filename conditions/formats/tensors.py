@@ -20,6 +20,7 @@ class Distance:
     norm: float = 0.0  # of the left numbers
     apart: float = 0.0  # norm of the differences
     largest: float = 0.0
+    compared: int = 0  # numbers that are finite on both sides
     unlike: int = 0
     left_not_finite: int = 0
     right_not_finite: int = 0
@@ -37,6 +38,7 @@ class Distance:
             usable = ~(bad_left | bad_right)
             one, two = left[usable].astype(wide), right[usable].astype(wide)
             away = np.abs(two - one)
+            self.compared += away.size
             # A number of 1e200 has a square that is none.
             self.norm = math.hypot(self.norm, float(np.linalg.norm(one)))
             self.apart = math.hypot(self.apart, float(np.linalg.norm(away)))
@@ -53,9 +55,10 @@ class Distance:
         change: dict[str, Any] = {}
         if self.norm and math.isfinite(self.apart / self.norm):
             change["relative_l2"] = self.apart / self.norm
-        elif math.isfinite(self.apart):
+        elif self.compared and math.isfinite(self.apart):
             change["l2"] = self.apart  # the left ones are all 0: relative to nothing
-        change["largest"] = self.largest
+        if self.compared:
+            change["largest"] = self.largest
         change["unlike"] = self.unlike
         if self.left_not_finite or self.right_not_finite:
             change["not_finite"] = [self.left_not_finite, self.right_not_finite]

@@ -92,7 +92,12 @@ def read_entries(path: Path) -> dict[str, Any]:
             values = torch.load(path, map_location="cpu", weights_only=True, mmap=True if packed else None)
     except Exception as error:  # a damaged pickle can raise anything
         raise PayloadUnreadable("torch", path, _reason(str(error))) from error
-    return dict(_entries(values, path))
+    found: dict[str, Any] = {}
+    for key, value in _entries(values, path):
+        if key in found:  # {"a/b": 1, "a": {"b": 2}}: one of them would hide the other
+            raise PayloadUnreadable("torch", path, f"two of its entries have the path {key!r}")
+        found[key] = value
+    return found
 
 
 def _check_archive(path: Path) -> bool:

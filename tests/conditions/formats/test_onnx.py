@@ -111,6 +111,56 @@ def test_weights_in_constant_nodes_and_of_short_kinds_are_compared(tmp_path: Pat
     assert {path: row.change["largest"] for (_, path), row in found.items()} == {"c": 2.0, "h": 2.0}
 
 
+def _branching(value: float) -> Any:
+    """A model with numbers in an inner graph only."""
+    inner = helper.make_tensor_value_info("z", TensorProto.FLOAT, [1])
+    weight = helper.make_tensor("w", TensorProto.FLOAT, [1], [value])
+    branch = helper.make_graph([helper.make_node("Identity", ["w"], ["z"])], "branch", [], [inner], [weight])
+    node = helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)
+    condition = helper.make_tensor_value_info("c", TensorProto.BOOL, [1])
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    return helper.make_model(helper.make_graph([node], "g", [condition], [output]))
+
+
+def _filling(value: float) -> Any:
+    """A model with numbers in an attribute of a node that is no constant."""
+    fill = helper.make_tensor("v", TensorProto.FLOAT, [1], [value])
+    node = helper.make_node("ConstantOfShape", ["n"], ["y"], value=fill)
+    shape = helper.make_tensor_value_info("n", TensorProto.INT64, [1])
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None])
+    return helper.make_model(helper.make_graph([node], "g", [shape], [output]))
+
+
+def _calling(value: float) -> Any:
+    """A model with numbers in a function of its own."""
+    body = [helper.make_node("Constant", [], ["y"], value_float=value)]
+    opset = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
+    made = helper.make_function("own", "f", [], ["y"], body, opset[:1])
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [])
+    graph = helper.make_graph([helper.make_node("f", [], ["y"], domain="own")], "g", [], [output])
+    return helper.make_model(graph, functions=[made], opset_imports=opset)
+
+
+def _sparse(value: float) -> Any:
+    """A model with numbers in a weight of few entries."""
+    values = helper.make_tensor("s", TensorProto.FLOAT, [1], [value])
+    places = helper.make_tensor("p", TensorProto.INT64, [1], [3])
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [9])
+    graph = helper.make_graph([helper.make_node("Identity", ["s"], ["y"])], "g", [], [output])
+    graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [9]))
+    return helper.make_model(graph)
+
+
+@pytest.mark.parametrize("made", [_branching, _filling, _calling, _sparse])
+def test_numbers_in_the_corners_of_a_model_are_not_taken_for_the_same(
+    made: Callable[[float], Any], tmp_path: Path
+) -> None:
+    for name, value in (("a", 1.0), ("b", 2.0)):
+        onnx.save(made(value), tmp_path / f"{name}.onnx")
+    assert len(rows(tmp_path / "a.onnx", tmp_path / "b.onnx")) >= 1
+    assert describe(tmp_path / "a.onnx").format == "onnx"
+
+
 def test_weights_that_lie_in_another_file_are_not_looked_for(exported: Path, tmp_path: Path) -> None:
     def edit(model: Any) -> None:
         for tensor in model.graph.initializer:

@@ -224,3 +224,18 @@ def test_entries_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.Mon
         many = [many] * 10
     with pytest.raises(PayloadUnreadable, match="more than 100000 entries"):
         describe(saved(tmp_path / "many.pth", {"x": many}))
+
+
+def test_no_entry_hides_behind_another_of_its_path(tmp_path: Path) -> None:
+    for name, hidden in (("a", 1.0), ("b", 2.0)):
+        torch.save({"a": {"b": torch.tensor(hidden)}, "a/b": torch.tensor(0.0)}, tmp_path / f"{name}.pth")
+    found = compare(tmp_path / "a.pth", tmp_path / "b.pth")
+    assert not found.is_same
+    assert "two of its entries have the path 'a/b'" in found.problems[0]
+
+
+def test_numbers_that_are_none_say_nothing_of_a_distance(tmp_path: Path) -> None:
+    for name, values in (("a", [1.0, float("nan")]), ("b", [float("nan"), 1.0])):
+        torch.save({"w": torch.tensor(values)}, tmp_path / f"{name}.pth")
+    (tensors, _) = compare(tmp_path / "a.pth", tmp_path / "b.pth").sections
+    assert tensors.rows[0].change == {"unlike": 2, "not_finite": [1, 1]}
