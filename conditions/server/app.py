@@ -38,7 +38,7 @@ def make_app(settings: ServerSettings | None = None, store: Store | None = None)
     settings = settings or ServerSettings.from_environment()
     tokens = token_check(settings)
     service = Service(settings, store or open_service_store(settings), tokens)
-    app = Front(Limits(_routes(service), settings), service)
+    app = Front(Limits(_routes(service), service), service)
     return Observed(app, service)
 
 

@@ -14,9 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from conditions.errors import ConditionsError
 from conditions.server.problems import RequestRefused, send_problem, unforeseen
-from conditions.server.settings import ServerSettings
+from conditions.server.service import Service
 
-UPLOADS: Final = re.compile(r"/v2/package/[^/]+/module/[^/]+/payload|/v1/.*")
+UPLOADS: Final = re.compile(r"/v2/package/[^/]+/module/[^/]+/payload|/v1/batch")  # the rest is JSON, held in memory
+STRANGERS_BYTES: Final = 4 << 20  # without a token only questions can be asked: 10,000 runs and names are less
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CONTROL: Final = re.compile(rb"%(?:[01][0-9A-Fa-f]|7[Ff])|[\x00-\x1f\x7f]")
 _NUMBER: Final = re.compile(rb"[0-9]{1,18}")
@@ -25,8 +26,8 @@ _NUMBER: Final = re.compile(rb"[0-9]{1,18}")
 class Limits:
     """The layer around the application that refuses what it should not have to deal with."""
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
-        self.app, self.settings = app, settings
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self.app, self.service = app, service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on a request that may be."""
@@ -34,34 +35,36 @@ class Limits:
             await self.app(scope, receive, send)
             return
         if scope["method"] in ("GET", "HEAD") and b"%" not in scope["raw_path"] and b"%" not in scope["query_string"]:
-            await _Guarded(self.app, scope, receive, send, self.settings).run()
+            await _Guarded(self.app, scope, receive, send, self.service).run()
             return
         try:
             _check_writing(scope)
         except RequestRefused as error:
             await send_problem(scope, receive, send, error)
             return
-        await _Guarded(self.app, scope, receive, send, self.settings).run()
+        await _Guarded(self.app, scope, receive, send, self.service).run()
 
 
 class _Guarded:
     """One request on its way through the application."""
 
-    def __init__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, settings: ServerSettings) -> None:
-        self._app, self._scope, self._receive, self._send = app, scope, receive, send
+    def __init__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, service: Service) -> None:
+        self._app, self._scope, self._receive, self._send, self._service = app, scope, receive, send, service
+        settings = service.settings
         self._idle_s = settings.body_idle_s
-        upload = UPLOADS.fullmatch(scope["path"]) is not None
-        self._limit = settings.max_body_bytes if upload else min(settings.max_json_bytes, settings.max_body_bytes)
+        self._is_upload = UPLOADS.fullmatch(scope["path"]) is not None
+        most = settings.max_body_bytes if self._is_upload else settings.max_json_bytes
+        self._limit = min(most, settings.max_body_bytes)
         self._bytes = 0
-        self._ended = self._started = self._done = False
-        self._fault: RequestRefused | None = None
+        self._ended = self._started = self._done = self._is_known = False
+        self._fault: ConditionsError | None = None
 
     async def run(self) -> None:
         """Hand the request to the application, and make sure of an answer."""
         declared = _declared(self._scope)
-        if isinstance(declared, RequestRefused) or declared > self._limit:
-            error = declared if isinstance(declared, RequestRefused) else self._too_large(declared)
-            await send_problem(self._scope, self._receive, self._send, error)
+        refused = declared if isinstance(declared, RequestRefused) else self._refusal(declared)
+        if refused is not None:
+            await send_problem(self._scope, self._receive, self._send, refused)
             return
         try:
             await self._app(self._scope, self.receive, self.send)
@@ -91,8 +94,7 @@ class _Guarded:
         if message["type"] == "http.request":
             self._bytes += len(message.get("body", b""))
             self._ended = not message.get("more_body", False)
-            if self._bytes > self._limit:
-                self._fault = self._too_large(self._bytes)
+            self._fault = self._refusal(self._bytes)
         else:
             self._fault = RequestRefused(400, "the client went away before the end of the body")
         if self._fault is not None:
@@ -107,8 +109,20 @@ class _Guarded:
         self._done = message["type"] == "http.response.body" and not message.get("more_body", False)
         await self._send(message)
 
-    def _too_large(self, n_bytes: int) -> RequestRefused:
-        text = f"the request has {n_bytes} bytes or more, {self._limit} are the most that are taken"
+    def _refusal(self, n_bytes: int) -> ConditionsError | None:
+        """Why a body of so many bytes is not taken, None when it is; uploads look at the token before the body."""
+        if n_bytes > self._limit:
+            text = f"the request has {n_bytes} bytes or more, {self._limit} are the most that are taken"
+            return RequestRefused(413, text, _CLOSE)
+        if n_bytes <= STRANGERS_BYTES or self._is_upload or self._is_known:
+            return None
+        try:
+            self._is_known = bool(self._service.caller(self._scope).name)
+        except ConditionsError as error:
+            return error
+        if self._is_known:
+            return None
+        text = f"the request has {n_bytes} bytes or more, {STRANGERS_BYTES} are the most without a token"
         return RequestRefused(413, text, _CLOSE)
 
 

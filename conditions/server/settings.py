@@ -35,7 +35,7 @@ class ServerSettings:
         token_issuer: the `iss` that tokens must have; None: any.
         token_audience: the `aud` that tokens must have; None: tokens without one.
         max_body_bytes: the largest request; a payload must fit in.
-        max_json_bytes: the largest request of the Belle II interface that is no upload.
+        max_json_bytes: the largest request that is no upload, and the largest JSON part of one.
         body_idle_s: how long a request's body may pause.
         threads: blocking calls to the store at once, in every worker.
         spool: folder for uploads that are being received; None: the payload folder, or that for temporary files.

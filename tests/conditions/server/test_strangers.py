@@ -1,0 +1,51 @@
+"""What somebody without a token may cost a server, and what he is told."""
+
+from __future__ import annotations
+
+import pytest
+import requests
+
+from conditions.server.limits import STRANGERS_BYTES
+from support.server import Server
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "globalTag/%2500", None),
+        ("GET", "globalTag/%2500/globalTagPayloads", None),
+        ("GET", "iovPayloads?gtName=%2500&expNumber=1&runNumber=1", None),
+        ("GET", "payloadiovs/?gtName=%2500&majorIOV=1&minorIOV=1", None),
+        ("GET", "module/a%2500/payloads", None),
+        ("POST", "checkPayloads", [{"name": "a\0", "checksum": "b"}]),
+        ("POST", "checkPayloads", [{"name": "a", "checksum": "\0"}]),
+    ],
+)
+def test_no_database_is_named_by_a_text_that_it_cannot_hold(
+    server: Server, method: str, path: str, body: object
+) -> None:
+    answer = requests.request(method, f"{server.url}/v2/{path}", json=body, timeout=30)
+    assert answer.status_code == 400
+    assert "control character" in answer.json()["message"]
+
+
+def test_large_bodies_are_taken_from_known_callers_only(server: Server) -> None:
+    body = b"[" + b" " * STRANGERS_BYTES + b"]"
+    for path in ("v2/checkPayloads", "v1/resolve", "v1/tags/x/iovs"):
+        for pieces in (body, iter([body[:-1], body[-1:]])):  # with the length in the head, and without
+            answer = requests.post(f"{server.url}/{path}", data=pieces, timeout=30)
+            assert (answer.status_code, answer.json()["reason"]) == (413, "PayloadTooLarge")
+    assert requests.post(f"{server.url}/v1/batch", data=body, timeout=30).status_code == 401
+    with server.session(server.plain_token()) as session:
+        answer = session.post(f"{server.url}/v2/checkPayloads", data=body, timeout=30)
+        assert (answer.status_code, answer.json()) == (200, [])
+        session.headers["X-Authorization"] += "x"
+        answer = session.post(f"{server.url}/v2/checkPayloads", data=body, timeout=30)
+        assert (answer.status_code, answer.json()["reason"]) == (401, "TokenRefused")
+
+
+def test_no_json_is_as_large_as_an_upload_may_be(server: Server) -> None:
+    with server.session(server.token()) as session:
+        for path in ("v1/resolve", "v1/tags/x/iovs", "v2/checkPayloads"):
+            answer = session.post(f"{server.url}/{path}", data=iter([b" " * (1 << 20)] * 65), timeout=30)
+            assert (answer.status_code, answer.json()["reason"]) == (413, "PayloadTooLarge")
