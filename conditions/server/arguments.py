@@ -24,12 +24,19 @@ def tag_name(text: str) -> str:
     't:x'
     """
     name = unquote(text) if "%" in text else text
-    return name.replace(" ", "+")  # a plus in a query is a space to those who decode it as a form
+    return plain(name, "the tag").replace(" ", "+")  # a plus in a query is a space to those who decode it as a form
+
+
+def plain(text: str, what: str) -> str:
+    """The text itself, unless it holds what not every database can be asked for."""
+    if "\0" in text:
+        raise BadInputError(f"the name of {what} holds a control character")
+    return text
 
 
 def payload_names(text: str) -> tuple[str, ...]:
     """The names that a text from a path may mean, the likelier first: as it is, and unquoted once more."""
-    return (text, unquote(text)) if _ESCAPE.search(text) is not None else (text,)
+    return (text, plain(unquote(text), "the payload")) if _ESCAPE.search(text) is not None else (text,)
 
 
 def query(request: Request) -> dict[str, str]:

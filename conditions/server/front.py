@@ -123,13 +123,11 @@ class Front:
 
     async def _find(self, raw: bytes) -> tuple[TagFacts, Answers] | None:
         """The tag that a value of a query names, as it is now, and its answers."""
-        name = tag_name(unquote(raw.decode("latin-1"))) if b"%" in raw else raw.decode("latin-1")
-        facts = self.revisions.fixed.get(name)
-        if facts is None:
-            try:
-                facts = await self.revisions.facts(name)
-            except ConditionsError:
-                return None
+        try:
+            name = tag_name(unquote(raw.decode("latin-1"))) if b"%" in raw else raw.decode("latin-1")
+            facts = self.revisions.fixed.get(name) or await self.revisions.facts(name)
+        except ConditionsError:
+            return None
         answers = None if facts is None else self.library.find(facts)
         return None if facts is None or answers is None else (facts, answers)
 

@@ -123,7 +123,7 @@ def our_errors(url: URL) -> Iterator[None]:
         yield
     except (DataError, OverflowError, UnicodeEncodeError) as error:
         text = str(getattr(error, "orig", None) or error).strip()
-        raise BadInputError(f"a name or number that {shown(url)} cannot hold: {text}") from error
+        raise BadInputError(f"a name or number that the database cannot hold: {text}") from error
     except SQLAlchemyError as error:
         raise _translate(url, error) from error
 

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from conditions.errors import BadInputError, PayloadNotFound
 from conditions.rights import check_upload
 from conditions.server import belle2
-from conditions.server.arguments import json_list, number, payload_names, tag_name
+from conditions.server.arguments import json_list, number, payload_names, plain, tag_name
 from conditions.server.multipart import Part, Parts, spool_folder
 from conditions.server.responses import json_response, json_stream
 from conditions.server.service import Service
@@ -104,7 +104,7 @@ def _name_and_md5(given: Any) -> tuple[str, str]:
     name, md5 = found
     if not isinstance(name, str) or not isinstance(md5, str):
         raise BadInputError(f"{given!r:.80} is not {{'name': …, 'checksum': …}}")
-    return name, md5.lower()
+    return plain(name, "a payload"), plain(md5, "a checksum").lower()
 
 
 def _checksum_and_content(parts: Parts) -> tuple[str, Part]:

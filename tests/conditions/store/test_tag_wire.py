@@ -49,5 +49,5 @@ def test_a_query_in_flight_fails_when_its_backend_dies(tmp_path: Path) -> None:
         upgrade(url)
         with open_store(url, tmp_path, user="tester") as store:
             tag_with(store, "t", "gain")
-            with pytest.raises(StoreUnavailable, match="closed the connection|terminating connection|reset"):
+            with pytest.raises(StoreUnavailable, match=r"closed the connection|terminating connection|reset"):
                 uvloop.run(ask_one_that_dies(store))
