@@ -37,9 +37,10 @@ def as_markdown(diff: PayloadDiff, limit: int) -> str:
     lines = [f"### {_code(diff.left.label)} → {_code(diff.right.label)}", "", f"{_verdict(diff).capitalize()}."]
     for part in _sections(diff):
         rows, hidden = _chosen(part, limit)
-        lines += ["", f"**{part.title}**: {_counts(part)}", ""]
+        lines += ["", f"**{part.title}**: {_counts(part)}"]
         if rows:
             lines += [
+                "",
                 f"| | what | {_code(diff.left.label)} | {_code(diff.right.label)} | change |",
                 "|---|---|---|---|---|",
             ]

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from conditions.client.cache import PayloadCache
 from conditions.client.http import HttpClient, HttpConfig
 from conditions.client.places import PlaceKind, kind_of
-from conditions.errors import NotFoundError, PayloadFileError, ServerUnreachable, StoreError
+from conditions.errors import CacheError, ConditionsError, ServerUnreachable
 from conditions.payload import Payload
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,9 @@ class BaseUrl:
         except ServerUnreachable as error:
             log.warning("payload location %s is passed over from now on: %s", http.url, error.reason)
             self._http = None
-        except (NotFoundError, PayloadFileError, StoreError) as error:
+        except CacheError:
+            raise  # no other location has another cache
+        except ConditionsError as error:
             log.warning("%s does not come from %s: %s", payload, http.url, error)
         return None
 

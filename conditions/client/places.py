@@ -60,8 +60,11 @@ def shown_place(place: Place) -> str:
     scheme, separator, rest = text.partition("://")
     if not separator:
         return text
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
+    shown = rest.partition("?")[0]
+    if scheme.lower() in ("http", "https"):
+        authority, slash, path = shown.partition("/")
+        return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+    return f"{scheme}://{shown.rpartition('@')[2]}"  # the password of a database may hold a slash
 
 
 def shown_places(places: Iterable[Place]) -> str:

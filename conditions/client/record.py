@@ -194,13 +194,17 @@ class JobRecord:
 def differences(record: JobRecord, source: Source, *, allow_open: bool = True) -> list[str]:
     """What the source answers otherwise than the record, a line each.
 
-    A tag that could change when the job ran is asked for at the content revision it had then; a source that knows no
-    past (a snapshot) is asked for what it has.
+    A tag that could change when the job ran is asked for at the content revision it had then; where nobody knew that
+    one (it is 0), and from a source that knows no past (a snapshot), for what there is.
 
     Raises:
         StoreError: the source cannot answer at all.
     """
-    fixed = {facts.name: facts.content_revision for facts in record.tags if facts.state is not TagState.PUBLISHED}
+    fixed = {
+        facts.name: facts.content_revision
+        for facts in record.tags
+        if facts.state is not TagState.PUBLISHED and facts.content_revision
+    }
     said: list[str] = []
     for lookup, recorded in record.lookups.items():
         try:

@@ -75,6 +75,12 @@ def test_nothing_in_a_file_breaks_the_table(diff: Any) -> None:
     assert "\u2028" not in said
 
 
+def test_markdown_has_one_empty_line_between_parts(diff: Any) -> None:
+    said = as_markdown(diff({"same": 1}, {"same": 1.0}), 50)
+    assert "1 the same" in said
+    assert "\n\n\n" not in said
+
+
 def test_an_empty_text_is_not_taken_for_nothing(diff: Any) -> None:
     said = as_text(diff({"a": "", "b": 1}, {"a": "x"}), 50).splitlines()
     assert [line.split() for line in said if line[2:4] in (".a", ".b")] == [["~", ".a", '""', "x"], ["-", ".b", "1"]]

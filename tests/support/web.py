@@ -83,7 +83,7 @@ class _Handler(SimpleHTTPRequestHandler):
             return
         fault = self._fault()
         if "status" in fault:
-            body = b'{"code": 503, "reason": "busy", "message": "on purpose"}'
+            body = json.dumps({"code": fault["status"], "reason": "fault", "message": "on purpose"}).encode()
             self.send_response(fault["status"])
             if "retry_after" in fault:
                 self.send_header("Retry-After", str(fault["retry_after"]))

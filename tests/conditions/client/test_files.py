@@ -106,6 +106,14 @@ def test_wrong_bytes_and_absent_files_lead_to_the_next_location(
     assert PayloadLocations(places[:2], PayloadCache(cache.folder.parent / "fresh")).find(PAYLOAD) is None
 
 
+@pytest.mark.parametrize("status", [400, 401, 403, 410])
+def test_a_location_that_refuses_leads_to_the_next_one(web: Web, cache: PayloadCache, status: int) -> None:
+    web.faults({f"/closed{ON_WEB.removeprefix('/payloads')}": [{"status": status}]})
+    found = PayloadLocations([f"{web.url}/closed", f"{web.url}/payloads"], cache).find(PAYLOAD)
+    assert found is not None
+    assert len(web.requests()) == 2
+
+
 def test_a_location_that_is_down_is_asked_no_more(
     web: Web, cache: PayloadCache, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -52,5 +52,7 @@ def test_what_is_there_decides_between_one_path_with_a_space_and_two(
 
 def test_a_place_is_shown_without_its_password() -> None:
     assert shown_place("postgresql://ada:secret@host/name?password=secret") == "postgresql://host/name"
+    assert shown_place("postgresql://ada:se/cr@et@host/name") == "postgresql://host/name"
+    assert shown_place("https://host/a@b?token=secret") == "https://host/a@b"
     assert shown_place("https://ada:secret@host/b2s") == "https://host/b2s"
     assert shown_place(Path("/data/snap.sqlite")) == "/data/snap.sqlite"

@@ -182,6 +182,15 @@ def test_a_payload_known_by_md5_is_recorded_with_the_digest_of_its_file(
     assert differences(record, plain) == []
 
 
+def test_a_content_revision_that_nobody_knew_is_not_asked_for(filled: Store, tmp_path: Path) -> None:
+    plain = SnapshotSource(snapshot_of(filled, tmp_path / "plain.sqlite", "online"))
+    client = Client(plain, "online", config=RECORDING)
+    client.get("gain", Run(7, 1))
+    assert differences(client.record, filled) == []
+    change_running_tag(filled)
+    assert len(differences(client.record, filled)) == 1
+
+
 def test_a_job_whose_tag_changes_records_both_contents(filled: Store, caplog: pytest.LogCaptureFixture) -> None:
     client = Client(filled, "online", config=RECORDING)
     client.get("gain", Run(7, 1))
