@@ -84,7 +84,7 @@ class WireVerbs(StoreCore):
         The rows of any tag are told, whatever its state, which whoever wants to use it asks for.
         """
         with self._reading() as connection:
-            number = _number(connection, tag)
+            number = queries.tag_id(connection, tag)
             rows = _read(connection, tag, _covering(number, run.key))
         return sorted(rows, key=lambda row: (row.payload.name, row.payload.revision, row.iov.first_key, row.id))
 
@@ -94,7 +94,7 @@ class WireVerbs(StoreCore):
         A connection is held until the last page was taken, or the iterator is closed.
         """
         with self._at_one_moment() as connection:
-            number = _number(connection, tag)
+            number = queries.tag_id(connection, tag)
             rows = _rows(IovRow.tag_id == number).order_by(IovRow.payload_id, IovRow.first_key, IovRow.id)
             with connection.execution_options(stream_results=True).execute(rows) as found:
                 for page in found.partitions(PAGE_ROWS):
@@ -166,14 +166,6 @@ def _tag_name(connection: Connection, number: int) -> str:
     if name is None:
         raise TagNotFound(f"number {number}")
     return name
-
-
-def _number(connection: Connection, name: str) -> int:
-    """The number of a tag."""
-    number = connection.execute(select(TagRow.id).where(TagRow.name == name)).scalar_one_or_none()
-    if number is None:
-        raise queries.tag_not_found(connection, name)
-    return number
 
 
 def _uncounted(connection: Connection, where: ColumnElement[bool]) -> list[Tag]:
