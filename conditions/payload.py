@@ -15,6 +15,9 @@ from conditions.errors import BadInputError, BadMetadata, BadName, BadText
 MAX_NAME_BYTES: Final = 200  # a payload is downloaded under its name, with room for a suffix inside 255 bytes
 MAX_TEXT_CHARACTERS: Final = 65_536
 MAX_METADATA_BYTES: Final = 4 * 1024 * 1024  # metrics and provenance, not data
+MAX_METADATA_LEVELS: Final = 100  # readers of JSON stop at some depth; the shallowest at 250
+SMALLEST_NUMBER: Final = -(2**63)
+LARGEST_NUMBER: Final = 2**64 - 1
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _MD5: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -84,7 +87,8 @@ def check_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     """The metadata as plain JSON values, the way it will be read back.
 
     Raises:
-        BadMetadata: not an object, a value JSON has no word for (NaN, bytes, …), a NUL, or too large.
+        BadMetadata: not an object, a value JSON has no word for (NaN, bytes, …) or not every reader of JSON can take
+            (a whole number of more than 64 bits, half of a character, too many levels), a NUL, or too large.
     """
     if metadata is None:
         return {}
@@ -101,7 +105,24 @@ def check_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     if "\\u0000" in text.replace("\\\\", ""):
         raise BadMetadata("a text in it holds a NUL character")
     plain: dict[str, Any] = json.loads(text)
+    _check_readable(plain)
     return plain
+
+
+def _check_readable(metadata: dict[str, Any]) -> None:
+    """Refuse what readers of JSON in other languages, and faster ones in this, cannot read."""
+    level: list[Any] = [metadata]
+    for _ in range(MAX_METADATA_LEVELS + 1):
+        if not level:
+            return
+        for value in level:
+            if isinstance(value, int) and not SMALLEST_NUMBER <= value <= LARGEST_NUMBER:
+                raise BadMetadata("a whole number in it has more than 64 bits; write it as a text")
+            if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+                raise BadMetadata("a text in it holds half of a character")
+        inner = [value for value in level if isinstance(value, dict | list)]
+        level = [each for value in inner for each in (value if isinstance(value, list) else [*value, *value.values()])]
+    raise BadMetadata(f"it has more than {MAX_METADATA_LEVELS} levels")
 
 
 def check_text(field_name: str, text: str) -> str:

@@ -5,8 +5,10 @@ The raw layers around the application use `send_problem`, the routes just raise.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
+from datetime import datetime
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
@@ -95,7 +97,15 @@ def problem(error: ConditionsError, *, details: bool = False) -> tuple[int, dict
 def problem_response(error: ConditionsError, *, details: bool = False) -> Response:
     """The answer that says an error."""
     status, body, headers = problem(error, details=details)
-    return Response(orjson.dumps(body), status, headers, media_type="application/json")
+    return Response(json_bytes(body), status, headers, media_type="application/json")
+
+
+def json_bytes(value: Any) -> bytes:
+    """A value as JSON; also what our writer refuses (larger numbers, half characters), which a database may hold."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return json.dumps(value, default=datetime.isoformat).encode()
 
 
 async def send_problem(scope: Scope, receive: Receive, send: Send, error: ConditionsError) -> None:

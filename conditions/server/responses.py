@@ -6,10 +6,10 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from conditions.server.problems import json_bytes
 from conditions.server.service import Service
 
 JSON = "application/json"
@@ -17,7 +17,7 @@ JSON = "application/json"
 
 def json_response(value: Any, status: int = 200) -> Response:
     """An answer of one JSON value."""
-    return Response(orjson.dumps(value), status, media_type=JSON)
+    return Response(json_bytes(value), status, media_type=JSON)
 
 
 def no_content() -> Response:

@@ -9,7 +9,6 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Annotated, Any, Final, TypeVar
 
-import orjson
 from fastapi import APIRouter, Query, Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 
@@ -17,6 +16,7 @@ from conditions.errors import BadInputError, TagChanged
 from conditions.iov import IntervalOfValidity, Run
 from conditions.patterns import name_test
 from conditions.rights import Caller
+from conditions.server.problems import json_bytes
 from conditions.server.service import Service
 from conditions.server.v1_said import ErrorOut
 from conditions.store.session import Store
@@ -86,7 +86,7 @@ def _in_thread(endpoint: Callable[..., Any]) -> Callable[..., Any]:
 
 def answer(request: Request, json: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON answer; that of a GET has an ETag, and is 304 without a body for who has it already."""
-    body = orjson.dumps(json)
+    body = json_bytes(json)
     sent = {"Cache-Control": "no-cache"} | (headers or {})
     if request.method == "GET" and status == 200:
         sent["ETag"] = etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'

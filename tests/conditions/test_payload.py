@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from conditions.errors import BadMetadata, BadName, BadText
-from conditions.payload import MAX_METADATA_BYTES, MAX_NAME_BYTES, check_metadata, check_payload_name, check_text
+from conditions.payload import (
+    MAX_METADATA_BYTES,
+    MAX_METADATA_LEVELS,
+    MAX_NAME_BYTES,
+    check_metadata,
+    check_payload_name,
+    check_text,
+)
 
 
 @pytest.mark.parametrize("name", ["GATGAPgen.pth", "a", "x_1-2+3", "größe", "a b", ".hidden"])
@@ -66,6 +75,12 @@ def test_json_metadata_come_back_equal(metadata: dict[str, Any]) -> None:
     assert check_metadata(metadata) == metadata
 
 
+def test_the_edges_of_metadata_are_inside() -> None:
+    deep: list[Any] = functools.reduce(lambda inner, _: [inner], range(MAX_METADATA_LEVELS - 3), [1])
+    metadata = {"low": -(2**63), "high": 2**64 - 1, "sign": "\U0001f30d", "deep": deep}
+    assert check_metadata(metadata) == metadata == orjson.loads(orjson.dumps(metadata))
+
+
 def test_no_metadata_are_an_empty_object() -> None:
     assert check_metadata(None) == {}
 
@@ -80,6 +95,11 @@ def test_no_metadata_are_an_empty_object() -> None:
         ([1, 2], "must be an object"),
         ({"text": "a\0b"}, "NUL"),
         ({"text": "x" * MAX_METADATA_BYTES}, "upload it as a payload"),
+        ({"seed": 2**64}, "64 bits"),
+        ({"seed": [{"low": -(2**63) - 1}]}, "64 bits"),
+        ({"text": ["a\ud800"]}, "half of a character"),
+        ({"a": {"\udfff": 1}}, "half of a character"),
+        ({"a": functools.reduce(lambda inner, _: [inner], range(MAX_METADATA_LEVELS), [])}, "levels"),
     ],
 )
 def test_other_metadata_are_refused(metadata: Any, reason: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import json
+from datetime import UTC, datetime
 
 import pytest
 
 from conditions import errors
 from conditions.errors import ConditionsError
-from conditions.server.problems import STATUS_OF, RequestRefused, problem, status_of
+from conditions.server.problems import STATUS_OF, RequestRefused, json_bytes, problem, status_of
 
 PUBLIC = [
     kind
@@ -61,3 +63,11 @@ def test_no_answer_says_where_the_server_keeps_its_files() -> None:
         _, body, _ = problem(error, details=True)
         assert "secret" not in str(body)
         assert body["reason"] == type(error).__name__
+
+
+def test_whatever_a_database_holds_can_be_told() -> None:
+    """An earlier release kept metadata that a strict writer of JSON refuses."""
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    odd = {"seed": 10**30, "text": "a\ud800"}
+    assert json.loads(json_bytes(odd | {"at": at})) == odd | {"at": "2026-01-02T00:00:00+00:00"}
+    assert json_bytes({"at": at}) == b'{"at":"2026-01-02T00:00:00+00:00"}'

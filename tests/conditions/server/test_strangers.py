@@ -49,3 +49,15 @@ def test_no_json_is_as_large_as_an_upload_may_be(server: Server) -> None:
         for path in ("v1/resolve", "v1/tags/x/iovs", "v2/checkPayloads"):
             answer = session.post(f"{server.url}/{path}", data=iter([b" " * (1 << 20)] * 65), timeout=30)
             assert (answer.status_code, answer.json()["reason"]) == (413, "PayloadTooLarge")
+
+
+@pytest.mark.parametrize("value", ["1" + "0" * 29, '"\\ud800"', "[" * 300 + "]" * 300])
+def test_metadata_that_nobody_could_read_again_are_refused_before_anything_is_kept(server: Server, value: str) -> None:
+    name = server.unique("user_bob_odd")
+    batch = f'{{"tag": "{name}", "create": true, "payloads": [{{"name": "{name}", "metadata": {{"a": {value}}}}}]}}'
+    with server.session(server.plain_token("bob")) as session:
+        parts = [("batch", (None, batch)), ("payload", ("x", b"bytes"))]
+        answer = session.post(f"{server.url}/v1/batch", files=parts, timeout=30)
+    assert (answer.status_code, answer.json()["code"]) == (400, 400)
+    for place in (f"tags/{name}", f"payloads/{name}"):
+        assert requests.get(f"{server.url}/v1/{place}", timeout=30).status_code == 404
