@@ -7,10 +7,12 @@ is asked adds up the files of all. A worker that died leaves its counts, so that
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import shutil
 import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -41,6 +43,8 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 # From a ready answer (0.2 ms) to a batch of 10,000 payloads.
 BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+RESERVED_BYTES: Final = 256 * 1024  # a route, method and status take 190 bytes
+LOG: Final = logging.getLogger("conditions.server")
 _OWN: Final = CollectorRegistry()  # the files of the folder are what is shown, never this
 
 REQUESTS: Final = Counter(
@@ -93,9 +97,24 @@ class Metrics:
         of_route[2].inc(seen.bytes_out)
 
 
-def begin_worker() -> None:
-    """Say that this process answers."""
+def begin_worker() -> bool:
+    """Say that this process answers; returns whether it may count.
+
+    The library writes into mapped files, and a write for which the disk has no space left kills the process. So the
+    space is taken beforehand, and a worker that gets none counts nothing.
+    """
+    paths = [Path(FOLDER) / f"{kind}_{os.getpid()}.db" for kind in ("counter", "histogram", "gauge_livesum")]
+    try:
+        for path in paths:
+            with path.open("ab") as file:
+                os.posix_fallocate(file.fileno(), 0, RESERVED_BYTES)
+    except OSError as error:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        LOG.warning("nothing is counted, for %s cannot be written: %s", FOLDER, error)
+        return False
     WORKERS.set(1)
+    return True
 
 
 def shown() -> bytes:

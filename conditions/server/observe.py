@@ -52,7 +52,7 @@ class Observed:
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
-        self._metrics = Metrics()
+        self._metrics: Metrics | None = Metrics()
         self._log = AccessLog() if service.settings.access_log else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,8 +60,8 @@ class Observed:
         if scope["type"] == "http":
             await _Passage(self._app, self._metrics, self._log, scope, receive, send).run()
             return
-        if scope["type"] == "lifespan":
-            metrics.begin_worker()
+        if scope["type"] == "lifespan" and not metrics.begin_worker():
+            self._metrics = None
         try:
             await self._app(scope, receive, send)
         finally:
@@ -107,7 +107,7 @@ class _Passage:
     """One request on its way."""
 
     def __init__(
-        self, app: ASGIApp, counted: Metrics, log: AccessLog | None, scope: Scope, receive: Receive, send: Send
+        self, app: ASGIApp, counted: Metrics | None, log: AccessLog | None, scope: Scope, receive: Receive, send: Send
     ) -> None:
         self._app, self._metrics, self._log = app, counted, log
         self._scope, self._receive, self._send = scope, receive, send
@@ -119,7 +119,8 @@ class _Passage:
 
     async def run(self) -> None:
         self._method, self._path, self._begin = self._scope["method"], self._scope["path"], time.perf_counter()
-        metrics.RUNNING.inc()
+        if self._metrics is not None:
+            metrics.RUNNING.inc()
         try:
             await self._app(self._scope, self._received, self._sent)
         except Exception as error:  # the server around us would say this in words of its own, and not in JSON
@@ -134,11 +135,12 @@ class _Passage:
         if self._is_remembered:
             return
         self._is_remembered = True
-        metrics.RUNNING.dec()
         seconds = time.perf_counter() - self._begin
         route = _route_of(self._scope, self._path)
         method = self._method if self._method in _METHODS else "other"
-        self._metrics.count(Seen(route, method, self._status, seconds, self._bytes_in, self._bytes_out))
+        if self._metrics is not None:
+            metrics.RUNNING.dec()
+            self._metrics.count(Seen(route, method, self._status, seconds, self._bytes_in, self._bytes_out))
         if self._log is not None:
             self._log.write(self._line(self._method, self._path, route, seconds))
 

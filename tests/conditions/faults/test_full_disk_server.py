@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
+import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -133,9 +138,34 @@ def test_a_payload_folder_that_is_read_only_is_said_and_serves_reads(
         assert [str(payload) for payload in store.list_payloads()] == ["first r1", "second r1"]
 
 
+def test_a_full_folder_for_temporary_files_stops_nothing(
+    sqlite_url: str, files_dir: Path, disk: Path, has_disk: bool
+) -> None:
+    """Counts and compiled tags lie there; a worker that is born meanwhile does without."""
+    if not has_disk:
+        pytest.skip("no disk of its own can be made here")
+    words: dict[str, Any] = {"before": on_small_disk(disk), "environment": {"TMPDIR": str(disk)}, "options": OPTIONS}
+    with running_server(sqlite_url, files_dir, **words) as server:
+        assert upload(server, "first", 100, batch=True).status_code == 200  # makes the folder that others wait in
+        filler = Path(f"/proc/{server.process.pid}/root") / disk.relative_to("/") / "filler"
+        with filler.open("wb", buffering=0) as stream, suppress(OSError):
+            while True:
+                stream.write(bytes(4096))
+        before = server.workers()
+        for path in ("globalTags", "payloads", "globalTag/x", "globalTag/x/payloads", "iovPayloads", "nothing") * 3:
+            assert requests.get(f"{server.url}/v2/{path}", timeout=20).status_code in (200, 400, 404)
+        assert upload(server, "large", 1_500_000, batch=True).status_code == 200
+        assert server.workers() == before
+        os.kill(before[0], signal.SIGKILL)
+        while len(set(server.workers()) - {before[0]}) < 2:
+            time.sleep(0.02)
+        for _ in range(20):  # either worker may answer
+            assert requests.get(f"{server.url}/health", timeout=20).status_code == 200
+            assert requests.get(f"{server.url}/metrics", timeout=20).status_code == 200
+        assert len(set(server.workers()) - set(before)) == 1
+
+
 def remount(server: Server, disk: Path, how: str) -> None:
     """Make the server's disk read-only, or not."""
-    import subprocess
-
     command = ["nsenter", "--target", str(server.process.pid), "--mount", "mount", "-o", f"remount,{how}", str(disk)]
     subprocess.run(command, check=True, capture_output=True)
