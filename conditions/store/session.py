@@ -68,13 +68,20 @@ def _files_folder(url: URL, files: str | os.PathLike[str] | None) -> Path | str 
     """The payload folder or bucket, None when nobody named one for a server's database."""
     path = sqlite_path(url)
     # An embedded store that was named by hand must not take, or repair away, the files of the one in the environment.
-    if files is None and (path is None or path == sqlite_path(database_url(None))):
+    if files is None and (path is None or path == _usual_file()):
         files = os.environ.get("CONDITIONS_FILES") or None
     if files is not None and is_bucket(files):
         return str(files)
     if files is not None:
         return Path(files).expanduser().absolute()
     return None if path is None else path.parent / "payloads"
+
+
+def _usual_file() -> Path | None:
+    """The file of the store that the environment names; None when it names a server, ours or a database's."""
+    if os.environ.get("CONDITIONS_URL", "").startswith(("http://", "https://")):
+        return None
+    return sqlite_path(database_url(None))
 
 
 def _user(user: str | None) -> str:

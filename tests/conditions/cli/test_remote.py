@@ -73,3 +73,10 @@ def test_what_a_server_cannot_be_asked_is_wrong_usage(run: Run) -> None:
     assert "where the database is" in run("db", "check", code=2)
     assert "where the database is" in run("db", "upgrade", code=2)
     assert "--user means nothing" in run("tag", "list", "--user", "eve", code=2)
+
+
+def test_store_names_a_database_although_the_environment_names_a_server(run: Run, tmp_path: Path) -> None:
+    local = str(tmp_path / "local.sqlite")
+    assert run("db", "init", "--store", local)["store"] == f"sqlite:///{local}"
+    assert run("--store", local, "tag", "list") == []
+    assert run("db", "check", "--store", f"sqlite:///{local}")["ok"]

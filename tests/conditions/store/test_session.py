@@ -62,6 +62,17 @@ def test_a_store_named_by_hand_keeps_away_from_the_files_of_the_one_in_the_envir
         assert same.payload_path(payload).read_bytes() == b"1"
 
 
+def test_a_store_named_by_hand_opens_also_where_the_environment_names_a_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONDITIONS_URL", "http://conditions.example.org:8000")
+    monkeypatch.setenv("CONDITIONS_FILES", str(tmp_path / "elsewhere"))
+    with open_store(tmp_path / "c.sqlite") as store:
+        store.upload("gat", io.BytesIO(b"1"))
+    assert (tmp_path / "payloads").is_dir()
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_without_a_word_the_store_is_in_the_users_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     with open_store() as store:
