@@ -15,9 +15,7 @@ digests. `differences` asks a provider again, so that one sees whether it would 
 from __future__ import annotations
 
 import json
-import os
 import platform
-import tempfile
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -28,8 +26,9 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from conditions.client.transport import Source
-from conditions.errors import BadRecord, NotFoundError, NotSaved, PastUnknown, RefusedError
+from conditions.errors import BadRecord, NotFoundError, PastUnknown, RefusedError
 from conditions.iov import IntervalOfValidity, Run
+from conditions.offline.atomic import complete_file
 from conditions.payload import Payload, check_payload
 from conditions.resolve import Resolved, TagFacts, parse_tag_ref
 from conditions.tags import TagState
@@ -118,22 +117,9 @@ class JobRecord:
         Raises:
             NotSaved: the place cannot be written.
         """
-        target = Path(path)
         text = json.dumps(self.to_json(), indent=1) + "\n"
-        temporary = None
-        try:
-            descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(target)
-        except OSError as error:
-            if temporary is not None:
-                with suppress(OSError):
-                    Path(temporary).unlink()
-            raise NotSaved(target, error.strerror or str(error)) from error
+        with complete_file(Path(path), replace=True) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path | str) -> Self:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from conditions.errors import NotSaved
 
-TAKEN = "it is there already; choose another place, add to it (--append), or replace it (--force)"
+TAKEN = "it is there already; choose another place (-o), or replace it (--force)"
 
 
 @contextmanager
