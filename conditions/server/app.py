@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Router
 from starlette.types import ASGIApp
 
+from conditions.errors import StoreError
 from conditions.server import observe, problems
 from conditions.server.auth import token_check
 from conditions.server.front import Front
@@ -43,8 +44,18 @@ def make_app(settings: ServerSettings | None = None, store: Store | None = None)
 
 
 def open_service_store(settings: ServerSettings) -> Store:
-    """The store that these settings name."""
-    return open_store(settings.store, settings.files, pool_size=settings.threads + STREAMS)
+    """The store that these settings name.
+
+    Raises:
+        StoreUnavailable: it cannot be reached, or nobody said where payload files are.
+    """
+    store = open_store(settings.store, settings.files, pool_size=settings.threads + STREAMS)
+    try:
+        store.check_place()
+    except StoreError:
+        store.close()
+        raise
+    return store
 
 
 def _routes(service: Service) -> Starlette:

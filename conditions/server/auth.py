@@ -39,6 +39,11 @@ class TokenKey:
     algorithm: str
     signing: bool
 
+    @property
+    def is_private(self) -> bool:
+        """Whether it is the private one of a pair, of which those who only check tokens need the public one."""
+        return self.signing and not isinstance(self.key, bytes)
+
 
 @dataclass(frozen=True, slots=True)
 class TokenCheck:
@@ -61,7 +66,7 @@ class TokenCheck:
         if len(token) > MAX_TOKEN_BYTES:
             raise TokenRefused("the token is too long")
         key = self.key.key
-        if self.key.signing and not isinstance(key, bytes):
+        if self.key.is_private:
             key = key.public_key()
         required = ["exp", *(["iss"] if self.issuer else []), *(["aud"] if self.audience else [])]
         try:

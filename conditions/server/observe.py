@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from conditions.errors import ConditionsError
 from conditions.server import metrics
 from conditions.server.metrics import Metrics, Seen
-from conditions.server.problems import problem_response, send_problem, unforeseen
+from conditions.server.problems import LOG, RequestRefused, problem_response, send_problem, unforeseen
 from conditions.server.responses import json_response
 from conditions.server.service import Service
 
@@ -194,10 +194,13 @@ def routes(service: Service) -> list[Route]:
         return json_response({"status": "ok"})
 
     async def ready(_request: Request) -> Response:
-        try:
-            await service.run(service.store.check_ready)
-        except ConditionsError as error:
-            return problem_response(error)
+        for what, check in (("database", service.store.check_database), ("payload files", service.store.check_files)):
+            try:
+                await service.run(check)
+            except ConditionsError as error:
+                LOG.warning("not ready: %s", error)  # an answer names neither host nor folder
+                said = f"not ready: the {what} cannot be reached ({type(error).__name__}); the server's log says why"
+                return problem_response(RequestRefused(503, said))
         return json_response({"status": "ok"})
 
     async def show_metrics(_request: Request) -> Response:

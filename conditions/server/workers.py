@@ -37,6 +37,7 @@ SLOWEST_REPLACEMENT_S: Final = 10.0  # between two workers that die at once, one
 HEALTHY_S: Final = 5.0  # a worker that lived that long was no failed start
 KILL_AFTER_S: Final = 5.0  # past the time that requests have when the server is stopped
 LOG: Final = logging.getLogger("conditions.server")
+_PUBLIC: Final = "the file that 'conditions token key --pair' wrote beside it, with .pub"
 
 
 def serve(settings: ServerSettings, say: Callable[[str], None]) -> int:
@@ -44,20 +45,22 @@ def serve(settings: ServerSettings, say: Callable[[str], None]) -> int:
 
     Args:
         settings: how it runs.
-        say: told the address once all workers answer.
+        say: told the address once all workers answer, and what is not wise before.
 
     Raises:
         SchemaMismatch, StoreUnavailable: the database cannot be used; no worker was started.
         BadInputError: the token key cannot be used.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    has_key = token_check(settings) is not None
+    check = token_check(settings)
+    if check is not None and check.key.is_private:
+        say(f"warning: {settings.token_key} is a private key; a server needs the public one only ({_PUBLIC})")
     listener = _listen(settings)
     store = open_service_store(settings)
     store.close()  # a worker makes connections of its own
     with tempfile.TemporaryDirectory(prefix="conditions-indexes-", dir=settings.indexes) as folder:
         parent = _Parent(replace(settings, indexes=folder), store, listener)
-        return parent.run(lambda: say(_greeting(settings, listener, writable=has_key)))
+        return parent.run(lambda: say(_greeting(settings, listener, writable=check is not None)))
 
 
 class _Parent:

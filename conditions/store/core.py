@@ -111,7 +111,8 @@ class StoreCore:
     @property
     def _files(self) -> Files:
         if self._place is None:
-            raise StoreUnavailable(self.url, "nobody said where payload files are; give a folder, or CONDITIONS_FILES")
+            way_out = "give --files DIR or --files s3://BUCKET/PREFIX, or set CONDITIONS_FILES"
+            raise StoreUnavailable(self.url, f"nobody said where payload files are: {way_out}")
         return self._place
 
     @property

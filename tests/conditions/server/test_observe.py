@@ -136,4 +136,6 @@ def test_health_and_readiness(own_server: Server, files_dir: Path) -> None:
     answered = get(own_server, "/ready")
     assert answered.status_code == 503
     assert answered.json()["code"] == 503
+    assert "the payload files cannot be reached" in answered.json()["message"]
+    assert str(files_dir) not in answered.text
     assert get(own_server, "/health").status_code == 200

@@ -16,6 +16,7 @@ import pytest
 import requests
 from sqlalchemy import create_engine, text
 
+from conditions.server import auth
 from conditions.store.schema import upgrade
 from conditions.store.session import open_store
 from support.server import Server, running_server
@@ -122,6 +123,22 @@ def test_a_database_that_is_not_up_to_date_is_refused_before_any_worker(
     assert done.returncode == 1
     assert advice in done.stderr
     assert "listening" not in done.stderr
+
+
+def test_a_server_that_has_no_place_for_payload_files_does_not_begin(postgres_url: str) -> None:
+    done = serve_in_vain("--store", postgres_url, "serve", "--port", "0")
+    assert (done.returncode, "listening" in done.stderr) == (1, False)
+    assert "set CONDITIONS_FILES" in done.stderr
+
+
+def test_a_private_key_that_checks_tokens_is_too_much(fresh: tuple[str, Path], tmp_path: Path) -> None:
+    private, public = auth.make_pair()
+    for name, content in (("key", private), ("key.pub", public)):
+        auth.write_private(tmp_path / name, content)
+    for name, warned in (("key", True), ("key.pub", False)):
+        with running_server(*fresh, workers=1, options=["--token-key", str(tmp_path / name)]) as server:
+            log = server.log.read_text(encoding="utf-8", errors="replace")
+            assert ("is a private key; a server needs the public one only" in log) is warned
 
 
 def test_a_port_that_is_taken_is_said(fresh: tuple[str, Path]) -> None:
