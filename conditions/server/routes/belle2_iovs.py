@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from conditions.errors import BadInputError, TagNotFound
+from conditions.errors import BadInputError, StoreBusy, TagNotFound
 from conditions.plans.operations import Close
 from conditions.resolve import IovEntry
 from conditions.rights import Caller, check_add_iovs, check_manage
@@ -64,10 +64,15 @@ class IovRoutes:
         iov = interval(numbers(request.path_params["interval"], "the interval", 4))
 
         def add(store: Store) -> IovEntry:
-            tag = store.tag_name_of(tag_id)
-            check_add_iovs(caller, tag)
-            payload = store.get_payload_by_id(payload_id)
-            return store.add_iov(tag, payload.name, payload.revision, iov)
+            with store.transaction():
+                tag = store.tag_name_of(tag_id)
+                check_add_iovs(caller, tag)
+                payload = store.get_payload_by_id(payload_id)
+                entry = store.add_iov(tag, payload.name, payload.revision, iov)
+                # That locked a tag by its name, which may have become another tag's since it was read.
+                if store.tag_name_of(tag_id) != tag:
+                    raise StoreBusy("the server", f"tag {tag!r} was renamed at the same moment")
+            return entry
 
         entry = await self.service.run(add, self.service.store_for(caller))
         return json_response(belle2.iov_json(entry))

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from conditions.errors import BadInputError, TagNotFound
+from conditions.errors import BadInputError, StoreBusy, TagNotFound
 from conditions.rights import Caller, check_known, check_manage, check_rename
 from conditions.server import belle2
 from conditions.server.arguments import int_of, json_object, number, tag_name, text_of
@@ -111,7 +111,13 @@ def _modify(store: Store, caller: Caller, given: dict[str, Any]) -> Tag:
         "type": (_type_of(given, tag.type), tag.type),
     }
     changes = {field: new for field, (new, old) in wanted.items() if new != old}
-    return store.modify_tag(tag.name, **changes) if changes else tag
+    if not changes:
+        return tag
+    with store.transaction():
+        changed = store.modify_tag(tag.name, **changes)
+        if changed.id != tag.id:  # the name went to another tag since it was read
+            raise StoreBusy("the server", f"tag {tag.name!r} was renamed at the same moment")
+    return changed
 
 
 def _is_own_clone(store: Store, tag: Tag, caller: Caller) -> bool:
