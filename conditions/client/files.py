@@ -11,18 +11,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Protocol
 from urllib.parse import quote
 
 from conditions.client.cache import PayloadCache
-from conditions.client.http import HttpClient, HttpConfig
+from conditions.client.http import IMPATIENT, HttpClient, HttpConfig
 from conditions.client.places import PlaceKind, kind_of
 from conditions.errors import CacheError, ConditionsError, ServerUnreachable
 from conditions.payload import Payload
 
 log = logging.getLogger(__name__)
-
-IMPATIENT: Final = HttpConfig(attempts=3)  # there is somebody else to ask
 
 
 class Location(Protocol):

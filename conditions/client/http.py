@@ -10,6 +10,7 @@ front may keep the answers), `BELLE2_CONDB_PROXY` before `HTTP_PROXY` and `HTTPS
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import threading
@@ -34,6 +35,9 @@ CHUNK_BYTES: Final = 256 * 1024
 AGAIN: Final = frozenset({429, 500, 502, 503, 504})
 SHOWN_CHARACTERS: Final = 120  # of an answer that is none of ours
 JSON_TYPE: Final = "application/json"
+_TOKEN_ADVICE: Final = "set CONDITIONS_TOKEN or CONDITIONS_TOKEN_FILE to a token of this server"
+_OTHERS_READ: Final = 0o044
+log = logging.getLogger(__name__)
 Body = Callable[[], Iterable[bytes]]
 """Makes a body anew for each attempt, so that nothing has to be held in memory."""
 
@@ -49,6 +53,10 @@ class HttpConfig:
     backoff_s: float = 0.25  # doubled with each attempt
     longest_wait_s: float = 30
     largest_answer_bytes: int = 512 << 20  # unpacked, and not of payloads' bytes, which never are in memory
+
+
+IMPATIENT: Final = HttpConfig(connect_timeout_s=5, read_timeout_s=20, attempts=3)
+"""Where somebody else can be asked: who is silent for a minute is passed over."""
 
 
 class HttpClient:
@@ -67,6 +75,7 @@ class HttpClient:
         self._token = token
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
+        self._warned = False
 
     def get(self, path: str, params: Any = None, headers: Mapping[str, str] | None = None) -> Any:
         """The JSON at a path."""
@@ -216,9 +225,16 @@ class HttpClient:
             return None
         try:
             token = Path(path).expanduser().read_text("utf-8").strip()
+            self._warn_of_readers(Path(path).expanduser())
         except (OSError, UnicodeDecodeError) as error:
             raise BadSource(path, f"CONDITIONS_TOKEN_FILE: {getattr(error, 'strerror', None) or error}") from error
         return _checked_token(token, f"in {path}") if token else None
+
+    def _warn_of_readers(self, path: Path) -> None:
+        """Say once that a token's file is open to others."""
+        if path.stat().st_mode & _OTHERS_READ and not self._warned:
+            self._warned = True
+            log.warning("others can read the token in %s: chmod 600 %s", path, path)
 
     def _wait_s(self, attempt: int, response: Response | None) -> float:
         """How long to wait: twice as long with each attempt, and not all clients at once."""
@@ -238,7 +254,8 @@ class HttpClient:
             said = None
         if not isinstance(said, dict) or "code" not in said:
             return self._no_json(response, change=change)
-        return error_from(said)
+        failure = error_from(said)
+        return TokenRefused(failure.reason, _TOKEN_ADVICE) if isinstance(failure, TokenRefused) else failure
 
     def _no_json(self, response: Response, *, change: bool = False) -> ConditionsError:
         kind = response.headers.get("Content-Type", "no type").split(";")[0]
@@ -296,7 +313,8 @@ class _Bearer(requests.auth.AuthBase):
 def _checked_token(token: str, where: str) -> str:
     """The token, when a header can hold it; the message does not tell what it is."""
     if not (token.isascii() and token.isprintable() and " " not in token):
-        raise TokenRefused(f"the token {where} has a space, a line's end or a sign that is in no token")
+        reason = f"the token {where} has a space, a line's end or a sign that is in no token"
+        raise TokenRefused(reason, _TOKEN_ADVICE)
     return token
 
 

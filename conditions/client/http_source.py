@@ -20,7 +20,7 @@ import requests
 
 from conditions.client.belle2_source import Belle2Source, shake_hands
 from conditions.client.cache import PayloadCache
-from conditions.client.http import HttpClient, HttpConfig, answers_of, shown_url
+from conditions.client.http import IMPATIENT, HttpClient, HttpConfig, answers_of, shown_url
 from conditions.client.remote import RemoteStore
 from conditions.errors import BadAnswer, NotFoundError
 from conditions.iov import Run
@@ -31,7 +31,6 @@ from conditions.wire import held_from
 
 MOST_NAMES: Final = 100  # in a URL; who wants more gets all and takes what it wants
 KEPT_ANSWERS: Final = 10_000
-IMPATIENT: Final = HttpConfig(connect_timeout_s=5, attempts=3)  # there is another provider
 
 
 class ServerSource(Protocol):
@@ -187,7 +186,10 @@ class V1Source(RemoteStore):
                 return held  # what has changed may hold for fewer runs than before
         params = (*question, ("run", f"{run.exp},{run.run}"))
         response = self._http.respond("GET", "v1/resolve", params=list(params))
-        return self._keep(question, stack, params, response).held
+        held = self._keep(question, stack, params, response).held
+        if not held.holds.contains(run):  # as a cache in front says that takes one question for another
+            raise BadAnswer(self.url, f"asked for {run}, it answers what holds for {held.holds}")
+        return held
 
     def _asked_again(self, question: _Question, stack: Sequence[str], kept: _Kept) -> Held:
         """The answer that is kept, or what has taken its place."""

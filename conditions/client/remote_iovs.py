@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from conditions.client.remote_core import RemoteCore, moment_text, path_of, run_text
+from conditions.errors import BadAnswer
 from conditions.iov import IntervalOfValidity, Last, Run
 from conditions.payload import Payload, check_payload_name
 from conditions.resolve import Held, IovEntry, Resolved, TagFacts, check_stack
@@ -99,7 +100,9 @@ class RemoteIovs(RemoteCore):
         for begin in range(0, max(1, len(wanted)), MOST_RUNS):
             some = [run_text(run) for run in wanted[begin : begin + MOST_RUNS]]
             found |= self._ask("v1/resolve", answers_from, asked | {"runs": some})
-        return found
+        if missing := [run for run in wanted if run not in found]:
+            raise BadAnswer(self.url, f"asked for {len(wanted)} runs, it says nothing of {missing[0]}")
+        return {run: found[run] for run in wanted}
 
     def resolve_held(
         self,

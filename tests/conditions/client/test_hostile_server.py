@@ -62,6 +62,13 @@ def test_what_v1_says_of_a_payload_names_no_other_file(tmp_path: Path, web: Web,
     _refused(tmp_path, f"{web.url}/one")
 
 
+def test_an_answer_about_other_runs_is_not_believed(tmp_path: Path, web: Web) -> None:
+    facts = {"id": 1, "name": "t", "state": "PUBLISHED", "content_revision": 1, "digest": None}
+    _say(web, "four/v1/openapi.json", {})
+    _say(web, "four/v1/resolve", {"run": "6:1", "holds": "6,0,6,-1", "tags": [facts], "payloads": [SOUND]})
+    _refused(tmp_path, f"{web.url}/four")
+
+
 @pytest.mark.parametrize(
     ("field", "lie"),
     [("checksum", "../../victim"), ("checksum", ""), ("revision", "-1"), ("basf2Module", {"name": "../victim"})],

@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
+from conditions.client.cache import PayloadCache
 from conditions.client.http import HttpClient, HttpConfig
+from conditions.client.remote import RemoteStore
 from conditions.errors import (
     BadAnswer,
     NotFoundError,
@@ -26,6 +28,7 @@ from conditions.errors import (
     TagNotFound,
     TokenRefused,
 )
+from conditions.iov import Run
 from conditions.wire import error_json
 
 QUICK = HttpConfig(connect_timeout_s=5, read_timeout_s=5, attempts=4, backoff_s=0.001)
@@ -209,6 +212,15 @@ def test_a_page_of_a_proxy_is_named_for_what_it_is(play: Any) -> None:
         client.close()
 
 
+def test_an_answer_that_leaves_out_a_run_is_none(play: Any, tmp_path: Path) -> None:
+    said = {"tags": [], "payloads": [], "answers": [{"run": "7:1", "payloads": []}, {"run": "9:9", "payloads": []}]}
+    server = play(answer(200, said))
+    with RemoteStore(server.url, PayloadCache(tmp_path), QUICK) as store:
+        assert store.resolve_many("t", [Run(7, 1)]) == {Run(7, 1): {}}
+        with pytest.raises(BadAnswer, match="asked for 2 runs, it says nothing of 7:2"):
+            store.resolve_many("t", [Run(7, 1), Run(7, 2)])
+
+
 def test_an_error_comes_back_as_the_class_that_it_was(play: Any) -> None:
     client = play(answer(404, error_json(TagNotFound("mc61", ["mc16"]), 404))).client()
     with pytest.raises(TagNotFound, match="did you mean 'mc16'") as caught:
@@ -294,6 +306,25 @@ def test_a_token_that_no_header_holds_is_refused_and_not_told(
     assert "abc" not in str(caught.value)
     assert "secret" not in str(caught.value)
     assert server.seen == []
+    client.close()
+
+
+@pytest.mark.parametrize(("mode", "warnings"), [(0o600, 0), (0o640, 1)])
+def test_a_token_file_that_others_can_read_is_warned_of_once(
+    play: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    mode: int,
+    warnings: int,
+) -> None:
+    (tmp_path / "token").write_text("abc.def.ghi")
+    (tmp_path / "token").chmod(mode)
+    monkeypatch.setenv("CONDITIONS_TOKEN_FILE", str(tmp_path / "token"))
+    client = play(OK, OK).client()
+    for _ in range(2):
+        client.send("POST", "/v1/tags", {}, repeatable=False)
+    assert [f"chmod 600 {tmp_path}/token" in text for text in caplog.messages] == [True] * warnings
     client.close()
 
 
