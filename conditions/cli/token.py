@@ -60,7 +60,10 @@ def issue(settings: Settings, /, expires: str, key_file: Path, output: Path | No
     """Print a token for the user that --user names, or write it to a file that its owner only can read.
 
     Everybody with a token may do all with tags and payloads named user_NAME_* and temp_NAME_*; the regular expressions,
-    which match a name as a whole, give wider rights.
+    which match a name as a whole, give wider rights. --create-payload allows `payload upload`, --create-iov `iov add`
+    and `iov copy` into a tag, --admin these and all else that changes a tag: create, clone to that name, modify, state,
+    publish, merge, running-update, `iov modify|close|delete`. `smartbkg publish` needs --create-payload 'GATGAPgen.*'
+    and --create-iov for the tag, or --admin where it makes the tag or sets its state.
     """
     from conditions.rights import Caller
     from conditions.server import auth
@@ -89,7 +92,7 @@ def issue(settings: Settings, /, expires: str, key_file: Path, output: Path | No
 def show(settings: Settings, text: str | None, key_file: Path | None) -> None:
     """Say whose token it is, what it allows, and whether it is good; without TOKEN or FILE it is read from stdin.
 
-    Exit code 1 when it has expired, or was not signed with the key.
+    Exit code 1 when it has expired, or was not signed with the key. Only with --key can it be called good.
     """
     from conditions.errors import TokenRefused
     from conditions.rights import ADMIN, CREATE_IOV, CREATE_PAYLOAD
@@ -113,8 +116,9 @@ def show(settings: Settings, text: str | None, key_file: Path | None) -> None:
         "create_iov": claims.get(CREATE_IOV, []),
         "create_payload": claims.get(CREATE_PAYLOAD, []),
         "signature": "not checked" if key_file is None else ("refused" if fault else "good"),
-        "good": not fault,
-        "reason": fault or None,
+        "good": False if fault else None if key_file is None else True,
+        "reason": fault
+        or ("anybody could have written it: check its signature with --key" if key_file is None else None),
     }
     echo_record(record, as_json=settings.as_json)
     if fault:

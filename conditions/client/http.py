@@ -35,7 +35,7 @@ CHUNK_BYTES: Final = 256 * 1024
 AGAIN: Final = frozenset({429, 500, 502, 503, 504})
 SHOWN_CHARACTERS: Final = 120  # of an answer that is none of ours
 JSON_TYPE: Final = "application/json"
-_TOKEN_ADVICE: Final = "set CONDITIONS_TOKEN or CONDITIONS_TOKEN_FILE to a token of this server"
+_SHOW_ONE: Final = "set CONDITIONS_TOKEN or CONDITIONS_TOKEN_FILE to a token of this server"
 _OTHERS_READ: Final = 0o044
 log = logging.getLogger(__name__)
 Body = Callable[[], Iterable[bytes]]
@@ -143,6 +143,10 @@ class HttpClient:
                     raise self._unreachable(error, maybe_done=change and not untouched) from error
                 time.sleep(self._wait_s(attempt, None))
                 continue
+            except ValueError as error:
+                if isinstance(error, ConditionsError):
+                    raise
+                raise BadAnswer(self.url, f"this, or where it sends on to, is no URL of a server ({error})") from error
             if response.ok and not response.is_redirect:
                 return response
             failure = self._failure(response, change=change)
@@ -255,7 +259,7 @@ class HttpClient:
         if not isinstance(said, dict) or "code" not in said:
             return self._no_json(response, change=change)
         failure = error_from(said)
-        return TokenRefused(failure.reason, _TOKEN_ADVICE) if isinstance(failure, TokenRefused) else failure
+        return TokenRefused(failure.reason, _SHOW_ONE) if isinstance(failure, TokenRefused) else failure
 
     def _no_json(self, response: Response, *, change: bool = False) -> ConditionsError:
         kind = response.headers.get("Content-Type", "no type").split(";")[0]
@@ -314,13 +318,16 @@ def _checked_token(token: str, where: str) -> str:
     """The token, when a header can hold it; the message does not tell what it is."""
     if not (token.isascii() and token.isprintable() and " " not in token):
         reason = f"the token {where} has a space, a line's end or a sign that is in no token"
-        raise TokenRefused(reason, _TOKEN_ADVICE)
+        raise TokenRefused(reason, _SHOW_ONE)
     return token
 
 
 def shown_url(url: str) -> str:
     """A URL for messages: without user and password."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # it is none
+        return url.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 

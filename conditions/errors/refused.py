@@ -101,11 +101,13 @@ class RightsError(ConditionsError):
 
 
 class TokenRefused(RightsError):
-    """No token where one is needed, or one that proves nothing."""
+    """No token where one is needed, or one that proves nothing; `advice` is for who can mend it."""
 
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(f"{reason}; send 'Authorization: Bearer TOKEN' with a token of this server")
+    def __init__(
+        self, reason: str, advice: str = "send 'Authorization: Bearer TOKEN' with a token of this server"
+    ) -> None:
+        self.reason, self.advice = reason, advice
+        super().__init__(f"{reason}; {advice}")
 
 
 class RightMissing(RightsError):
@@ -114,8 +116,8 @@ class RightMissing(RightsError):
     def __init__(self, user: str, action: str, claim: str, subject: str) -> None:
         self.user, self.action, self.claim, self.subject = user, action, claim, subject
         super().__init__(
-            f"{user} may not {action} {subject!r}: the token needs the claim {claim} with a regular expression "
-            f"that matches it, or take a name that begins with user_{user}_ or temp_{user}_"
+            f"{user} may not {action} {subject!r}: this needs a token whose claim {claim} has a regular expression "
+            f"that matches it, from who issues tokens here; only names user_{user}_* and temp_{user}_* need no claim"
         )
 
 

@@ -22,6 +22,7 @@ from conditions.store.session import Store
 from conditions.wire_batch import BATCH_EXAMPLE, announced_sha256, batch_from, result_json
 
 router = APIRouter(tags=["batch"])
+_ACTION: Final = "upload payloads or add IoVs"  # as said to who may not
 MOST_PAYLOADS: Final = 100_000  # a part is some 200 bytes of memory
 CHUNK_BYTES: Final = 1 << 20
 _BODY: Final[dict[str, Any]] = {
@@ -62,7 +63,7 @@ _BODY: Final[dict[str, Any]] = {
 async def submit_batch(request: Request) -> Response:
     """May be repeated after a broken connection: the same bytes keep their revisions, rows that are there stay."""
     service = service_of(request)
-    caller = changer_of(request, "submit batch")
+    caller = changer_of(request, _ACTION)
     settings = service.settings
     folder = spool_folder(settings.spool, settings.files)
     async with Parts(request, service.threads, folder, max_parts=MOST_PAYLOADS + 1) as parts:
@@ -96,7 +97,7 @@ def _submit(store: Store, caller: Caller, parts: Parts, most_bytes: int) -> Batc
 
 def _check_rights(store: Store, caller: Caller, batch: Batch) -> None:
     """Refuse what the caller may not do; nothing has been kept yet."""
-    check_known(caller, "submit a batch")
+    check_known(caller, _ACTION)
     for name in {payload.name for payload in batch.payloads}:
         check_upload(caller, name)
     if batch.tag is None:

@@ -142,7 +142,7 @@ def get_iov(request: Request, name: Name, iov_id: Number) -> Response:
 )
 def modify_iov(request: Request, name: Name, iov_id: Number, body: Annotated[schemas.RowChange, Body()]) -> Response:
     """Give `iov`, or `last` to close the row: any row of an OPEN tag, one without an end in a RUNNING tag."""
-    caller = changer_of(request, "modify IoV")
+    caller = changer_of(request, "modify IoVs")
     check_manage(caller, check_tag_name(name))
     if (body.iov is None) == (body.last is None):
         raise BadInputError("give either iov, the new interval, or last, the new last run")
@@ -170,7 +170,7 @@ def delete_iov(
     expected_revision: Annotated[schemas.Number | None, Query()] = None,
 ) -> Response:
     """The payload stays in the store."""
-    caller = changer_of(request, "delete IoV")
+    caller = changer_of(request, "delete IoVs")
     check_manage(caller, check_tag_name(name))
     with writing(request, caller).transaction() as store:
         before = store.get_tag(name).content_revision

@@ -59,8 +59,8 @@ def merge_tags(request: Request, name: Name, body: Annotated[schemas.Merge, Body
 )
 def running_update(request: Request, name: Name, body: Annotated[schemas.RunningUpdate, Body()]) -> Response:
     """What the RUNNING tag has given out for earlier runs never changes."""
-    caller = changer_of(request, "running update")
-    check_add_iovs(caller, check_tag_name(name))
+    caller = changer_of(request, "update RUNNING tags")
+    check_manage(caller, check_tag_name(name), "update RUNNING tag")
     plan = writing(request, caller).running_update(
         name,
         body.staging,

@@ -64,7 +64,7 @@ def list_tags(
 )
 def create_tag(request: Request, body: Annotated[schemas.NewTag, Body()]) -> Response:
     """Make an empty OPEN tag. A name that is taken, also by an INVALID tag, is a 409."""
-    caller = changer_of(request, "create tag")
+    caller = changer_of(request, "create tags")
     check_manage(caller, body.name)
     made = writing(request, caller).create_tag(body.name, description=body.description, type=body.type)
     return answer(request, tag_json(made), 201)
@@ -84,7 +84,7 @@ def get_tag(request: Request, name: Name) -> Response:
 )
 def modify_tag(request: Request, name: Name, body: Annotated[schemas.TagChange, Body()]) -> Response:
     """Change what is given; what is absent stays."""
-    caller = changer_of(request, "modify tag")
+    caller = changer_of(request, "change tags")
     check_tag_name(name)
     check_manage(caller, name)
     if body.name is not None:
@@ -103,7 +103,7 @@ def modify_tag(request: Request, name: Name, body: Annotated[schemas.TagChange, 
 )
 def set_state(request: Request, name: Name, body: Annotated[schemas.StateChange, Body()]) -> Response:
     """One step of OPEN -> TESTING -> VALIDATED -> PUBLISHED -> INVALID, or to and from RUNNING."""
-    caller = changer_of(request, "set state")
+    caller = changer_of(request, "change the state of tags")
     check_manage(caller, check_tag_name(name))
     with writing(request, caller).transaction() as store:
         changed = store.set_state(name, body.state)
@@ -119,7 +119,7 @@ def set_state(request: Request, name: Name, body: Annotated[schemas.StateChange,
 )
 def publish_tag(request: Request, name: Name, body: Annotated[schemas.Publication, Body()]) -> Response:
     """All steps that are left, or none; the digest of the content is kept."""
-    caller = changer_of(request, "publish tag")
+    caller = changer_of(request, "publish tags")
     check_manage(caller, check_tag_name(name))
     with writing(request, caller).transaction() as store:
         published = store.publish_tag(name)
@@ -136,7 +136,7 @@ def publish_tag(request: Request, name: Name, body: Annotated[schemas.Publicatio
 )
 def clone_tag(request: Request, name: Name, body: Annotated[schemas.Clone, Body()]) -> Response:
     """Any tag may be cloned; the new name must be one that the caller has rights to."""
-    caller = changer_of(request, "clone tag")
+    caller = changer_of(request, "clone tags")
     check_tag_name(name)
     check_manage(caller, body.name)
     return answer(request, tag_json(writing(request, caller).clone_tag(name, body.name)), 201)

@@ -40,7 +40,9 @@ def test_a_token_is_issued_and_read(secret: str) -> None:
         True,
     )
     unchecked = json.loads(run("token", "show", "--json", issued.stdout.strip()).stdout)
-    assert (unchecked["signature"], unchecked["good"]) == ("not checked", True)
+    assert (unchecked["signature"], unchecked["good"]) == ("not checked", None)
+    assert "--key" in unchecked["reason"]
+    assert run("token", "show", issued.stdout.strip()).exit_code == 0
 
 
 def test_a_pair_keeps_the_server_from_issuing(tmp_path: Path) -> None:

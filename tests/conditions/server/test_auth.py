@@ -88,7 +88,7 @@ def test_tokens_expire_and_begin() -> None:
     early = jwt.encode({"sub": "ada", "exp": NOW + timedelta(hours=2), "nbf": NOW + timedelta(hours=1)}, SECRET.key)
     with pytest.raises(TokenRefused, match="not good yet"):
         check().caller(early)
-    almost = auth.issue(SECRET, ADA, NOW - timedelta(seconds=70), 60)
+    almost = auth.issue(SECRET, ADA, datetime.now(UTC) - timedelta(seconds=70), 60)
     assert check().caller(almost) == ADA  # clocks differ a little
 
 

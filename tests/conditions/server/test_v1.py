@@ -19,7 +19,7 @@ from conditions.errors import (
     RightMissing,
     TokenRefused,
 )
-from conditions.iov import IntervalOfValidity
+from conditions.iov import IntervalOfValidity, Run
 from support.server import Server, running_server, session_server
 
 ALWAYS = IntervalOfValidity.always()
@@ -138,6 +138,17 @@ def test_rights_decide_what_a_token_may_change(server: Server, tmp_path: Path) -
         eve.add_iov(own, payload.name, 1, IntervalOfValidity.parse("1,1,1,1"))
         with pytest.raises(RightMissing):
             eve.publish_tag(own)
+        with pytest.raises(RightMissing, match="may not update RUNNING tag") as refused:
+            eve.running_update(own, own, Run(1, 2))  # it gives open rows an end
+        assert refused.value.claim == "b2cdb:admin"
+
+
+def test_who_shows_no_token_is_told_in_words_of_people(server: Server, tmp_path: Path) -> None:
+    with remote(server, tmp_path) as anonymous:
+        with pytest.raises(TokenRefused, match="nobody may upload payloads or add IoVs without a token") as refused:
+            anonymous.upload(server.unique("x"), io.BytesIO(b"1"))
+        assert "set CONDITIONS_TOKEN or CONDITIONS_TOKEN_FILE" in str(refused.value)
+        assert "Authorization" not in str(refused.value)
 
 
 def test_a_server_without_a_key_is_read_only(sqlite_url: str, tmp_path: Path) -> None:
