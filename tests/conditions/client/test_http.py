@@ -197,10 +197,11 @@ def test_an_unreachable_server_is_named_with_the_reason() -> None:
     client.close()
 
 
-@pytest.mark.parametrize("url", ["http://", "http:///v1", "http://a b/"])
+@pytest.mark.parametrize("url", ["http://", "http:///v1", "http://a b/", "http://me:secret@[::1/"])
 def test_a_url_that_is_none_is_said(url: str) -> None:
-    with pytest.raises((BadAnswer, ServerUnreachable)):
+    with pytest.raises((BadAnswer, ServerUnreachable)) as caught:
         HttpClient(url, QUICK).get("/v1/tags")
+    assert "secret" not in str(caught.value)
 
 
 def test_a_page_of_a_proxy_is_named_for_what_it_is(play: Any) -> None:
@@ -378,6 +379,16 @@ def test_a_change_is_not_sent_on_to_another_url(play: Any) -> None:
     server = play(answer(301, b"", Location="https://elsewhere.example/v1/tags"))
     client = server.client(token="t")
     with pytest.raises(BadAnswer, match=r"https://elsewhere\.example/v1/tags: use that URL"):
+        client.send("POST", "/v1/tags", {}, repeatable=False)
+    client.close()
+
+
+@pytest.mark.parametrize("to", ["http://[::1", "file:///etc/passwd", "/again"])
+def test_where_an_answer_sends_on_to_must_be_a_url(play: Any, to: str) -> None:
+    client = play(answer(302, b"", Location=to)).client()
+    with pytest.raises((BadAnswer, ServerUnreachable)):
+        client.get("/v1/tags")
+    with pytest.raises(BadAnswer):
         client.send("POST", "/v1/tags", {}, repeatable=False)
     client.close()
 
