@@ -97,7 +97,8 @@ class RemotePlans(RemoteCore):
 
         The server does it in one go, so `on_progress` is told of the end alone.
         """
-        found = self._get(path_of("tags", check_tag_name(name), "check"), check_from, verify=verify)
+        path = path_of("tags", check_tag_name(name), "check")
+        found = self._verified(f"{path}?verify=1", check_from) if verify else self._get(path, check_from)
         if on_progress is not None:
             on_progress(found.payload_count, found.payload_count)
         return found

@@ -70,6 +70,10 @@ class RemoteCore:
         with answers_of(self.url):
             return read(given)
 
+    def _verified(self, path: str, read: Callable[[Any], T]) -> T:
+        """What a path answers that has bytes read there: it needs the token of a change, and its patience."""
+        return self._send("GET", path, read, repeatable=True)
+
     def _read(self, response: Response, read: Callable[[Any], T]) -> T:
         """The JSON of an answer, read by a function."""
         given = self._http.json_of(response)

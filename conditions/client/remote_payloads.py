@@ -99,7 +99,7 @@ class RemotePayloads(RemoteCore):
             PayloadCorrupt, PayloadLost: they are others, or are not there.
         """
         path = path_of("payloads", check_payload_name(payload.name), payload.revision, "verify")
-        problem = self._get(path, lambda given: cast("dict[str, Any] | None", given["problem"]))
+        problem = self._verified(path, lambda given: cast("dict[str, Any] | None", given["problem"]))
         if problem is not None:
             raise error_from(problem)
 

@@ -87,7 +87,7 @@ class RemoteTags(RemoteCore):
 
     def verify_tag(self, name: str) -> TagVerification:
         """Read all of a tag again, where it is kept: its rows for the digest, and the bytes of every payload."""
-        return self._get(_tag_path(name, "verify"), _verification)
+        return self._verified(_tag_path(name, "verify"), _verification)
 
     def audit(
         self,

@@ -21,6 +21,7 @@ from conditions.store.session import Store
 P = ParamSpec("P")
 T = TypeVar("T")
 WAITING_PER_THREAD: Final = 64  # calls that may wait for a thread; more would only wait longer than clients do
+LONG_CALLS: Final = 2  # of those that read whole tags: each may take a minute, a processor and a gigabyte
 STREAMS: Final = 4  # long lists that are being sent at once; each holds a connection to the database
 _HOST: Final = re.compile(rb"[A-Za-z0-9.\-_]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
@@ -33,8 +34,9 @@ class Service:
         self.threads = ThreadPoolExecutor(settings.threads, "store")
         self.bytes = PayloadBytes(store, self, redirect=settings.redirect)
         self.streams = asyncio.Semaphore(STREAMS)
+        self._long = asyncio.Semaphore(max(1, min(LONG_CALLS, settings.threads - 1)))
         self._public = None if settings.public_url is None else settings.public_url.rstrip("/") + "/"
-        self._busy = 0
+        self._busy = self._waiting_long = 0
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function that blocks, in one of the threads.
@@ -45,12 +47,24 @@ class Service:
         if self._busy >= self.settings.threads * WAITING_PER_THREAD:
             raise StoreBusy("the server", f"{self._busy} requests wait for the store")
         self._busy += 1
+        call = asyncio.get_running_loop().run_in_executor(self.threads, lambda: function(*args, **kwargs))
+        call.add_done_callback(self._ended)
+        # A client that leaves does not stop the call, which may be changing something.
+        return await asyncio.shield(call)
+
+    def _ended(self, _call: asyncio.Future[T]) -> None:
+        self._busy -= 1
+
+    async def run_long(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `run`, for what reads whole tags: a few at once, so that there are always threads for short calls."""
+        if self._waiting_long >= WAITING_PER_THREAD:
+            raise StoreBusy("the server", f"{self._waiting_long} requests that read whole tags wait")
+        self._waiting_long += 1
         try:
-            call = asyncio.get_running_loop().run_in_executor(self.threads, lambda: function(*args, **kwargs))
-            # A client that leaves does not stop the call, which may be changing something.
-            return await asyncio.shield(call)
+            async with self._long:
+                return await self.run(function, *args, **kwargs)
         finally:
-            self._busy -= 1
+            self._waiting_long -= 1
 
     async def finish(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `run`, and wait for the call's end even when this request is given up: it reads from the request."""

@@ -24,6 +24,7 @@ from conditions.wire import Json
 
 T = TypeVar("T")
 M = TypeVar("M")
+F = TypeVar("F", bound=Callable[..., Any])
 MOST_ITEMS: Final = 10_000
 USUAL_ITEMS: Final = 1_000
 JSON_TYPE: Final = "application/json"
@@ -76,10 +77,25 @@ def writing(request: Request, caller: Caller) -> Store:
     return service_of(request).store_for(caller)
 
 
+def reads_whole_tags(endpoint: F) -> F:
+    """Mark a route that may take long: only a few of them are at work at once."""
+    vars(endpoint)["reads_whole_tags"] = True
+    return endpoint
+
+
+def check_may_read_bytes(request: Request) -> None:
+    """Refuse strangers what reads all bytes again; a token says who has the server do that."""
+    changer_of(request, "have bytes compared")
+
+
 def _in_thread(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    is_long = "reads_whole_tags" in vars(endpoint)
+
     @wraps(endpoint)
     async def called(request: Request, **kwargs: Any) -> Any:
-        return await service_of(request).run(endpoint, request=request, **kwargs)
+        service = service_of(request)
+        run = service.run_long if is_long else service.run
+        return await run(endpoint, request=request, **kwargs)
 
     return called
 

@@ -124,7 +124,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
             for operation in operations.values():
                 operation["responses"].pop("422", None)
                 if "401" in operation["responses"]:
-                    operation["security"] = [{"token": []}]
+                    operation.setdefault("security", [{"token": []}])
         for name in ("HTTPValidationError", "ValidationError"):
             schemas_of.pop(name, None)
         app.openapi_schema = document

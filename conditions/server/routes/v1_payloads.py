@@ -17,11 +17,13 @@ from conditions.server.v1_answers import (
     Limit,
     answer,
     answers_with,
+    check_may_read_bytes,
     listed,
     page,
     parse_number,
     parse_run,
     reads,
+    reads_whole_tags,
     store_of,
 )
 from conditions.wire import error_json, payload_json
@@ -103,10 +105,12 @@ def get_payload(request: Request, name: Name, revision: Revision) -> Response:
     "/payloads/{name}/{revision:number}/verify",
     operation_id="verify_payload",
     summary="Compare a payload's bytes with what is said of them",
-    responses=reads(said.SoundOut, 404),
+    responses=reads(said.SoundOut, 401, 403, 404),
 )
+@reads_whole_tags
 def verify_payload(request: Request, name: Name, revision: Revision) -> Response:
     """Reads all of the file where it is kept."""
+    check_may_read_bytes(request)
     store = store_of(request)
     payload = store.get_payload(check_payload_name(name), revision)
     problem: ConditionsError | None = None

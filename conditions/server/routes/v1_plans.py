@@ -21,10 +21,12 @@ from conditions.server.v1_answers import (
     answer,
     answers_with,
     changer_of,
+    check_may_read_bytes,
     is_yes,
     parse_iov,
     parse_run,
     reads,
+    reads_whole_tags,
     store_of,
     writing,
 )
@@ -120,6 +122,7 @@ def delete_iovs(request: Request, name: Name, body: Annotated[schemas.Deletion, 
 @router.get(
     "/diff", operation_id="diff_tags", summary="How two tags differ, by checksum", responses=reads(said.DiffOut, 404)
 )
+@reads_whole_tags
 def diff_tags(
     request: Request,
     left: Annotated[schemas.TagName, Query(description="The tag to compare with.")],
@@ -136,14 +139,18 @@ def diff_tags(
     "/tags/{name}/check",
     operation_id="check_tag",
     summary="Gaps, overlaps and damaged payloads of a tag",
-    responses=reads(said.CheckOut, 404),
+    responses=reads(said.CheckOut, 401, 403, 404),
+    openapi_extra={"security": [{}, {"token": []}]},
 )
+@reads_whole_tags
 def check_tag(
     request: Request,
     name: Name,
-    verify: Annotated[schemas.Flag, Query(description="Read every payload's bytes.")] = "1",
+    verify: Annotated[schemas.Flag, Query(description="Read every payload's bytes; needs a token.")] = "0",
 ) -> Response:
     """What comes before the first interval of a payload name or after the last is no gap."""
+    if is_yes(verify):
+        check_may_read_bytes(request)
     return answer(request, check_json(store_of(request).check_tag(check_tag_name(name), verify=is_yes(verify))))
 
 

@@ -19,10 +19,12 @@ from conditions.server.v1_answers import (
     answers_with,
     changer_of,
     check_expected,
+    check_may_read_bytes,
     is_yes,
     listed,
     page,
     reads,
+    reads_whole_tags,
     store_of,
     writing,
 )
@@ -160,6 +162,7 @@ def tag_history(request: Request, name: Name) -> Response:
     summary="The digest of a tag's effective content",
     responses=reads(said.DigestOut, 404),
 )
+@reads_whole_tags
 def tag_digest(request: Request, name: Name, revision: Annotated[schemas.Number | None, Query()] = None) -> Response:
     """One sha256, equal for two tags exactly when every run gets the same bytes from both."""
     store = store_of(request)
@@ -174,10 +177,12 @@ def tag_digest(request: Request, name: Name, revision: Annotated[schemas.Number 
     "/tags/{name}/verify",
     operation_id="verify_tag",
     summary="Read all of a tag again",
-    responses=reads(said.VerificationOut, 404),
+    responses=reads(said.VerificationOut, 401, 403, 404),
 )
+@reads_whole_tags
 def verify_tag(request: Request, name: Name) -> Response:
     """Its rows for the digest, which a published tag must still have, and the bytes of every payload in it."""
+    check_may_read_bytes(request)
     found = store_of(request).verify_tag(check_tag_name(name))
     digests = {"digest": found.digest, "stored_digest": found.stored_digest, "faults": list(found.faults)}
     return answer(request, {"tag": tag_json(found.tag), **digests})

@@ -126,3 +126,34 @@ def test_a_call_that_reads_from_the_request_ends_before_the_request_does(make: C
         return done.is_set()
 
     assert asyncio.run(give_up())
+
+
+def test_calls_of_clients_that_left_are_counted_until_they_end(make: Callable[..., Service]) -> None:
+    service, gate = make(threads=1), threading.Event()
+
+    async def crowd() -> None:
+        calls = [asyncio.ensure_future(service.run(gate.wait)) for _ in range(WAITING_PER_THREAD)]
+        await asyncio.sleep(0)
+        for call in calls:
+            call.cancel()
+        await asyncio.wait(calls)
+        with pytest.raises(StoreBusy):
+            await service.run(gate.wait)
+        gate.set()
+
+    asyncio.run(crowd())
+
+
+def test_long_calls_leave_threads_to_short_ones(make: Callable[..., Service]) -> None:
+    service, gate = make(threads=2), threading.Event()
+
+    async def crowd() -> list[Any]:
+        calls = [asyncio.ensure_future(service.run_long(gate.wait)) for _ in range(WAITING_PER_THREAD)]
+        await asyncio.sleep(0)
+        assert await asyncio.wait_for(service.run(max, 3, 5), 30) == 5
+        with pytest.raises(StoreBusy):
+            await service.run_long(gate.wait)
+        gate.set()
+        return await asyncio.gather(*calls)
+
+    assert asyncio.run(crowd()) == [True] * WAITING_PER_THREAD

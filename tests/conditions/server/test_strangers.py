@@ -6,7 +6,9 @@ import pytest
 import requests
 
 from conditions.server.limits import STRANGERS_BYTES
+from conditions.store.session import open_store
 from support.server import Server
+from support.stores import tag_with
 
 
 @pytest.mark.parametrize(
@@ -61,3 +63,17 @@ def test_metadata_that_nobody_could_read_again_are_refused_before_anything_is_ke
     assert (answer.status_code, answer.json()["code"]) == (400, 400)
     for place in (f"tags/{name}", f"payloads/{name}"):
         assert requests.get(f"{server.url}/v1/{place}", timeout=30).status_code == 404
+
+
+def test_bytes_are_compared_for_known_callers_only(server: Server) -> None:
+    tag = server.unique("known")
+    with open_store(server.store_url, server.files, user="tester") as store:
+        tag_with(store, tag, tag)
+    places = [f"tags/{tag}/verify", f"tags/{tag}/check?verify=1", f"payloads/{tag}/1/verify"]
+    with server.session() as stranger, server.session(server.plain_token()) as known:
+        for place in places:
+            refused = stranger.get(f"{server.url}/v1/{place}", timeout=30)
+            assert (refused.status_code, refused.json()["reason"]) == (401, "TokenRefused")
+            assert known.get(f"{server.url}/v1/{place}", timeout=30).status_code == 200
+        plain = stranger.get(f"{server.url}/v1/tags/{tag}/check", timeout=30)
+        assert (plain.status_code, plain.json()["ok"]) == (200, True)

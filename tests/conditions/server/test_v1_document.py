@@ -61,10 +61,11 @@ def test_every_change_says_that_it_needs_a_token_and_every_read_that_it_does_not
     reads = {"find_payloads", "latest_payloads", "resolve_many"}
     for methods in document["paths"].values():
         for method, operation in methods.items():
-            is_read = method == "get" or operation["operationId"] in reads
+            is_read = (method == "get" or operation["operationId"] in reads) and operation["operationId"] not in BYTES
             assert ("security" in operation) is not is_read, operation["operationId"]
 
 
+BYTES = {"check_tag", "verify_payload", "verify_tag"}  # reads of everything, for known callers only
 NAMES = [
     "about",
     "add_iovs",
