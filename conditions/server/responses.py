@@ -8,16 +8,20 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from conditions.server.problems import json_bytes
 from conditions.server.service import Service
 
 JSON = "application/json"
+FRESH_S = 60  # winners of PUBLISHED tags are good that long without asking, for a tag that turns INVALID is refused
+FOR_A_WHILE = {"Cache-Control": f"public, max-age={FRESH_S}"}
+ASK_AGAIN = {"Cache-Control": "no-cache"}  # what a database was asked for may be another thing the next time
 
 
 def json_response(value: Any, status: int = 200) -> Response:
     """An answer of one JSON value."""
-    return Response(json_bytes(value), status, media_type=JSON)
+    return Response(json_bytes(value), status, ASK_AGAIN, media_type=JSON)
 
 
 def no_content() -> Response:
@@ -34,24 +38,38 @@ async def json_stream(service: Service, request: Request, chunks: Iterator[bytes
     await service.streams.acquire()
     try:
         first, second = await service.run(source.next), await service.run(source.next)
-        if request.method == "HEAD" or second is None:
-            _end(service, source)
-            return Response(first or b"", media_type=JSON)
     except BaseException:
         _end(service, source)
         raise
+    if second is None:
+        _end(service, source)
+        return Response(first or b"", headers=ASK_AGAIN, media_type=JSON)
+    return _Stream(service, source, [] if request.method == "HEAD" else [first or b"", second])
 
-    async def pieces() -> AsyncIterator[bytes]:
+
+class _Stream(StreamingResponse):
+    """The pieces that are there, and those that an iterator still makes; it is let go of however the answer ends."""
+
+    def __init__(self, service: Service, source: _Chunks, begin: list[bytes]) -> None:
+        super().__init__(self._pieces(begin), headers=ASK_AGAIN, media_type=JSON)
+        self._service, self._source = service, source
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them, also to a client that leaves before the first."""
         try:
-            yield first or b""
-            piece: bytes | None = second
-            while piece is not None:
-                yield piece
-                piece = await service.run(source.next)
+            await super().__call__(scope, receive, send)
         finally:
-            _end(service, source)
+            _end(self._service, self._source)
 
-    return StreamingResponse(pieces(), media_type=JSON)
+    async def _pieces(self, begin: list[bytes]) -> AsyncIterator[bytes]:
+        for each in begin:
+            yield each
+        piece: bytes | None
+        while begin:
+            piece = await self._service.run(self._source.next)
+            if piece is None:
+                return
+            yield piece
 
 
 class _Chunks:

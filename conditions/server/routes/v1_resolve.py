@@ -10,7 +10,9 @@ from conditions.iov import Run
 from conditions.payload import check_payload_name
 from conditions.server import v1_said as said
 from conditions.server import v1_schemas as schemas
+from conditions.server.responses import FOR_A_WHILE
 from conditions.server.v1_answers import BlockingRouter, answer, answers_with, is_yes, parse_moment, reads, store_of
+from conditions.tags import TagState
 from conditions.wire import answers_json, facts_json, held_json
 
 router = BlockingRouter(tags=["resolve"])
@@ -45,7 +47,8 @@ def resolve(
     found = store_of(request).resolve_held(
         tag, Run.parse(run), _names(name), allow_open=is_yes(allow_open), as_of=parse_moment(as_of)
     )
-    return answer(request, held_json(Run.parse(run), found))
+    kept = FOR_A_WHILE if all(facts.state is TagState.PUBLISHED for facts in found.tags) else {}
+    return answer(request, held_json(Run.parse(run), found), headers=kept)
 
 
 @router.post(

@@ -86,6 +86,7 @@ def test_winners_are_said_as_the_database_says_them(server: Server, store: Store
         assert found.json() == [belle2.hsf_json(resolved[name]) for name in sorted(resolved)]
         held = ask(server, "v1/resolve", {"tag": tag, "run": str(run)})
         assert "max-age" in held.headers["cache-control"]
+        assert "vary" in held.headers  # it did not come from the database
         expected = held_json(run, store.resolve_held(tag, run))
         assert held.json() | {"holds": ""} == expected | {"holds": ""}
 
@@ -103,6 +104,7 @@ def test_winners_of_some_names_are_those_of_the_database(server: Server, store: 
     names = sorted(store.resolve(tag, Run(1, 11)))[1:3]
     found = ask(server, "v1/resolve", {"tag": tag, "run": "1,11", "name": names})
     assert "max-age" in found.headers["cache-control"]
+    assert "vary" in found.headers
     assert [item["name"] for item in found.json()["payloads"]] == names
     assert found.json()["payloads"] == held_json(Run(1, 11), store.resolve_held(tag, Run(1, 11), names))["payloads"]
     assert found.headers["etag"] != ask(server, "v1/resolve", {"tag": tag, "run": "1,11"}).headers["etag"]
