@@ -1,8 +1,9 @@
 """Rows of a tag in order of payload name, first run, revision and number, whole or a page at a time.
 
-Rows and payload names lie in different tables, so no index has the order of a page. In a large tag a page is therefore
-sought among the payload names that come next: how many rows each name has is counted in an index, and only the rows
-of the names that fill the page are put in order. What a payload is, its metadata too, is read once for all its rows.
+Rows and payload names lie in different tables, so no index has the order of a page. In a large tag of SQLite a page is
+therefore sought among the payload names that come next: how many rows each name has is counted in an index, and only
+the rows of the names that fill the page are put in order. What a payload is, its metadata too, is read once for all
+its rows.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Select, func, literal, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Connection, Select, func, literal, select, true, tuple_, union_all
 
 from conditions.errors import IovNotFound
 from conditions.iov import IntervalOfValidity, Run
@@ -93,8 +94,12 @@ def _spans(
 ) -> Iterator[ColumnElement[bool]]:
     """The payload names of a tag from a place on, in spans that have so many rows or more, as conditions on rows.
 
-    Each span is twice as large as the one before: what else is asked for may leave few of its rows.
+    Each span is twice as large as the one before: what else is asked for may leave few of its rows. PostgreSQL needs
+    but to know where to begin: it puts the rows of one name after the other in order until it has enough.
     """
+    if connection.dialect.name != "sqlite":
+        yield true() if place is None else PayloadNameRow.name >= place[0]
+        return
     of_payload = select(IovRow.payload_id, func.count().label("rows")).where(IovRow.tag_id == number)
     counted = of_payload.group_by(IovRow.payload_id).subquery()
     statement = (
