@@ -86,7 +86,7 @@ def make_engine(url: URL, pool_size: int = 5) -> Engine:
     try:
         if url.get_backend_name() == "sqlite":
             _check_sqlite_version(url)
-            engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, **pool)
+            engine = create_engine(url, connect_args={"timeout": _busy_timeout_s(url)}, **pool)
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
@@ -136,6 +136,15 @@ def check_alive(url: URL, connection: Connection) -> None:
     driver: Any = connection.connection.dbapi_connection
     if connection.dialect.name == "sqlite" and not driver.in_transaction:
         raise StoreUnavailable(shown(url), "an earlier failure ended the transaction; nothing of it was kept")
+
+
+def _busy_timeout_s(url: URL) -> float:
+    """How long a writer waits for the others; `?timeout=SECONDS` of the URL says otherwise."""
+    given = url.query.get("timeout", str(BUSY_TIMEOUT_S))
+    try:
+        return float(str(given))
+    except ValueError as error:
+        raise BadInputError(f"the timeout {given!r} of {shown(url)} is no number of seconds") from error
 
 
 def _check_sqlite_version(url: URL) -> None:
@@ -189,7 +198,7 @@ def _translate(url: URL, error: SQLAlchemyError) -> StoreError:
     if is_full:
         return StoreFull(path or name)
     if "is locked" in text:
-        return StoreBusy(name, f"somebody else has been writing for {BUSY_TIMEOUT_S} s")
+        return StoreBusy(name, f"somebody else has been writing for {_busy_timeout_s(url):g} s")
     if state in ("40P01", "40001", "55P03"):
         return StoreBusy(name, "another change crossed this one")
     if isinstance(error, OperationalError | DBAPIError):
