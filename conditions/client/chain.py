@@ -114,6 +114,22 @@ class Chain:
         self._remember(_Question(tuple(stack), wanted, allow_open), run, held)
         return held
 
+    def resolve_optional(
+        self, stack: Sequence[str], run: Run, names: Iterable[str] | None = None, *, allow_open: bool = False
+    ) -> Held:
+        """The same from tags that the job can do without: a provider stays in its place when it lacks them.
+
+        Raises:
+            TagNotFound, PastUnknown: the present provider lacks them.
+        """
+        wanted = None if names is None else tuple(names)
+        held = self._ask(
+            stack, lambda source: held_of(source, stack, run, wanted, allow_open=allow_open), optional=True
+        )
+        if held.answer:  # where nothing came from them, the next provider may lack them, too
+            self._remember(_Question(tuple(stack), wanted, allow_open), run, held)
+        return held
+
     def tag_facts(self, stack: Sequence[str]) -> tuple[TagFacts, ...]:
         """State and content of the tags, as far as the provider knows them."""
         return self._ask(stack, lambda source: facts_of(source, stack))
@@ -131,23 +147,26 @@ class Chain:
             if self._now is not None:
                 self._now[1].close()
 
-    def _ask(self, stack: Sequence[str], action: Callable[[Source], T]) -> T:
+    def _ask(self, stack: Sequence[str], action: Callable[[Source], T], *, optional: bool = False) -> T:
         """Do it with the present provider, or with the first of the next ones that can."""
         with self._lock:
             while True:
                 provider, source = self._now or self._open_next()
+                agrees = False
                 try:
                     if self._settled or not stack:
                         return action(source)
                     self._compare(source)
+                    agrees = True
                     done = action(source)
                     self._settle(provider, source, stack)
                 except StoreError as error:
                     self._pass_over(PassedOver(provider, str(error)))
                 except (TagNotFound, PastUnknown) as error:
-                    if self._settled:
+                    if self._settled or (optional and agrees):
                         raise
-                    self._pass_over(PassedOver(provider, str(error), error))
+                    since = ", from which this job has payloads" if self.used and not agrees else ""
+                    self._pass_over(PassedOver(provider, f"{error}{since}", error))
                 else:
                     return done
 

@@ -87,7 +87,7 @@ class Client:
         config: ClientConfig = ClientConfig(),
     ) -> None:
         self.source, self.config = source, config
-        self.stack = (stack,) if isinstance(stack, str) else tuple(stack)
+        self.stack = tuple(stack.split() if isinstance(stack, str) else stack)
         self.allow_open = allow_open
         self._record = JobRecord() if config.record or config.record_to is not None else None
         self._said: set[str] = set()  # names of optional payloads whose absence was said
@@ -122,6 +122,19 @@ class Client:
         in_force, wanted = self._in_force(stack), _names(names)
         held = held_of(self.source, in_force, run, wanted, allow_open=self.allow_open)
         return self._noted(in_force, {run: dict(held.answer)}, wanted, held.tags)[run]
+
+    def resolve_optional(self, run: Run, names: Iterable[str], tag: str) -> dict[str, Resolved]:
+        """What a tag gives that the job can do without; no provider is left because it lacks this tag.
+
+        Raises:
+            TagNotFound, TagNotUsable, NotRecorded: there is no such tag here, or it may not be used.
+        """
+        stack, wanted = check_stack((tag,)), _names(names)
+        if isinstance(self.source, Chain):
+            held = self.source.resolve_optional(stack, run, wanted, allow_open=self.allow_open)
+        else:
+            held = held_of(self.source, stack, run, wanted, allow_open=self.allow_open)
+        return self._noted(stack, {run: dict(held.answer)}, wanted, held.tags)[run]
 
     def resolve_many(
         self, runs: Iterable[Run], names: Iterable[str] | None = None, *, stack: Sequence[str] | str | None = None

@@ -17,7 +17,7 @@ from typing import Any
 
 import conditions
 from conditions import Client, NoPayloadForRun, Resolved, Run
-from conditions.errors import NoProvider, NotRecorded, TagNotFound, TagNotUsable
+from conditions.errors import NotRecorded, TagNotFound, TagNotUsable
 from smartbkg.errors import ModelMismatch
 from smartbkg.framework.job import Job
 from smartbkg.scorer import Scorer, open_scorer
@@ -130,23 +130,26 @@ class PayloadModels:
         return self._digests[payload.md5]
 
     def _resolve(self, run: Run, names: list[str]) -> tuple[dict[str, Resolved], tuple[str, ...]]:
-        stack = tuple(dict.fromkeys([*self.stack, *([self.default_tag] if self.default_tag else [])]))
-        try:
-            found = self.client.resolve(run, names, stack=stack)
-        except (TagNotFound, TagNotUsable, NoProvider, NotRecorded) as error:
-            # The default tag is asked last; tags that hold the payload need not wait for it to exist.
-            tag = self.default_tag if isinstance(error, NotRecorded) else _tag_of(error)
-            if tag is None or tag != self.default_tag or tag in self.stack or not self.stack:
-                raise
-            stack = self.stack
-            found = self.client.resolve(run, names, stack=stack)
-            if self.payload not in found:
-                raise
-            self._say_once(tag, f"the default tag is left out: {error}")
+        """The winners by name, and the stack that they come from, the default tag at its end."""
+        default = self.default_tag
+        asked = self.stack or (() if default is None else (default,))
+        found, stack = self.client.resolve(run, names, stack=asked), asked
+        missing, absent = [name for name in names if name not in found], None
+        if missing and default is not None and default not in asked:
+            try:
+                # By itself: tags that hold the payload need not wait for it, and no provider is worse without it.
+                found = {**self.client.resolve_optional(run, missing, default), **found}
+                stack = (*asked, default)
+            except (TagNotFound, TagNotUsable, NotRecorded) as error:
+                absent = error
         if self.payload not in found:
+            if absent is not None:
+                raise absent
             there = self.client.resolve(run, stack=stack)
             near = difflib.get_close_matches(self.payload, there, n=3)
             raise NoPayloadForRun([self.payload], run, stack, near)
+        if isinstance(absent, TagNotUsable):
+            self._say_once(absent.tag, f"the default tag {absent.tag} is left out: it is {absent.state}")
         return found, stack
 
     def _opened(self, resolved: Resolved) -> Scorer:
@@ -160,13 +163,6 @@ class PayloadModels:
         if about not in self._said:
             log.warning("%s", text)
         self._said.add(about)
-
-
-def _tag_of(error: TagNotFound | TagNotUsable | NoProvider) -> str | None:
-    """The tag that is missing, when it is one."""
-    if isinstance(error, NoProvider):
-        return error.lacking[0] if len(error.lacking) == 1 else None
-    return error.name if isinstance(error, TagNotFound) else error.tag
 
 
 def _rank(stack: Iterable[str], resolved: Resolved) -> int:

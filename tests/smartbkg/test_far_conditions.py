@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from conditions.client.remote import RemoteStore
 from conditions.store import Store, open_store
 from conditions.store.schema import upgrade
 from smartbkg.cli import main
+from smartbkg.errors import ModuleFailed
 from smartbkg.events import EventBatch, read_events, read_metadata
 from smartbkg.framework import Module, create_path, process
 from smartbkg.modules.filter import NNFilterModule
@@ -125,7 +126,9 @@ def test_publications_at_the_same_moment_all_succeed(server: Server, trainings: 
         assert export.metadata["checkpoint_sha256"] == checkpoint.sha256
 
 
-def filtered(events: Path, output: Path, conditions: Any, *before: Module) -> tuple[EventBatch, dict[str, Any]]:
+def filtered(
+    events: Path, output: Path, conditions: Any, *before: Module, tags: Sequence[str] | None = None
+) -> tuple[EventBatch, dict[str, Any]]:
     """Kept events and what the file says of the filter."""
     path = create_path()
     path.add_module("EventInput", input_files=events)
@@ -133,7 +136,7 @@ def filtered(events: Path, output: Path, conditions: Any, *before: Module) -> tu
         path.add_module(module)
     path.add_module(NNFilterModule()).if_false(create_path())
     path.add_module("EventOutput", output_file=output)
-    process(path, seed=1, conditions=conditions)
+    process(path, seed=1, conditions=conditions, global_tags=tags)
     step: dict[str, Any] = read_metadata(output)["provenance"][-1]
     return read_events(output), step
 
@@ -191,6 +194,84 @@ def test_a_filter_whose_server_dies_ends_with_the_same_events(site: Store, event
     assert same(kept, undisturbed)
     assert step["conditions"]["providers"] == [server.url, str(snapshot)]
     assert len({model["sha256"] for model in step["models"]}) == 4
+
+
+ASKED = ("mc16_v2", "online")
+
+
+@pytest.fixture
+def asked_site(tmp_path: Path) -> Iterator[Store]:
+    """A store with the network in the second of two tags, another one for each of two runs, and no default tag."""
+    with open_store(tmp_path / "site" / "conditions.sqlite") as store:
+        store.create_tag("mc16_v2")
+        store.publish_tag("mc16_v2")
+        publish_trained(store, tmp_path / "first", seed=5, tag="online", iov="0,0,0,1", state=None)
+        publish_trained(store, tmp_path / "second", seed=6, tag="online", iov="0,2,-1,-1")
+        yield store
+
+
+@pytest.mark.parametrize(
+    ("with_export", "server_has_default"),
+    [(True, False), (False, False), (False, True)],
+    ids=["with-export", "checkpoint-alone", "default-tag-at-the-server"],
+)
+def test_a_filter_goes_on_with_a_snapshot_of_the_tags_that_were_asked_for(
+    asked_site: Store,
+    events: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    server_has_default: bool,
+    with_export: bool,
+) -> None:
+    tags = ASKED if with_export else ("checkpoint_alone",)
+    if not with_export:  # so that the default tag is asked for the export in each run
+        asked_site.create_tag("checkpoint_alone")
+        rows = asked_site.list_iovs("online", names=["GATGAPgen.pth"])
+        asked_site.add_iovs("checkpoint_alone", [(row.payload, row.iov) for row in rows])
+        asked_site.publish_tag("checkpoint_alone")
+    if server_has_default:
+        publish_trained(asked_site, tmp_path / "default", seed=7, iov="9,0,9,9")
+    url = f"sqlite:///{tmp_path / 'site' / 'conditions.sqlite'}"
+    snapshot = snapshot_of(asked_site, tmp_path / "snap" / "snapshot.sqlite", *tags, files=True)
+    undisturbed, _ = filtered(events, tmp_path / "undisturbed.parquet", url, tags=tags)
+    caplog.clear()
+    with running_server(url, tmp_path / "site" / "payloads", workers=1) as server:
+        places = f"{server.url} {snapshot}"
+        kept, step = filtered(events, tmp_path / "kept.parquet", places, Killer(server), tags=tags)
+    assert same(kept, undisturbed)
+    assert step["conditions"]["providers"] == [server.url, str(snapshot)]
+    said = [record.getMessage() for record in caplog.records]
+    assert not [text for text in said if TAG in text and "is read with torch" not in text]
+
+
+def test_a_filter_ends_where_the_snapshot_lacks_the_default_tag_that_its_network_came_from(
+    asked_site: Store, events: Path, tmp_path: Path
+) -> None:
+    publish_trained(asked_site, tmp_path / "default", seed=7, iov="0,0,0,1", state=None)
+    publish_trained(asked_site, tmp_path / "default again", seed=8, iov="0,2,-1,-1")
+    url = f"sqlite:///{tmp_path / 'site' / 'conditions.sqlite'}"
+    snapshot = snapshot_of(asked_site, tmp_path / "snap" / "snapshot.sqlite", "mc16_v2", files=True)
+    with running_server(url, tmp_path / "site" / "payloads", workers=1) as server:
+        places = f"{server.url} {snapshot}"
+        with pytest.raises(ModuleFailed, match=f"{TAG}.*from which this job has payloads"):
+            filtered(events, tmp_path / "kept.parquet", places, Killer(server), tags=["mc16_v2"])
+    assert not (tmp_path / "kept.parquet").exists()
+
+
+def test_a_filter_names_the_default_tag_that_only_the_dead_server_had(
+    asked_site: Store, events: Path, tmp_path: Path
+) -> None:
+    publish_trained(asked_site, tmp_path / "default", seed=7)
+    asked_site.create_tag("first_run")
+    rows = asked_site.list_iovs("online", run=Run(0, 1))
+    asked_site.add_iovs("first_run", [(row.payload, row.iov) for row in rows])
+    asked_site.publish_tag("first_run")
+    url = f"sqlite:///{tmp_path / 'site' / 'conditions.sqlite'}"
+    snapshot = snapshot_of(asked_site, tmp_path / "snap" / "snapshot.sqlite", "first_run", files=True)
+    with running_server(url, tmp_path / "site" / "payloads", workers=1) as server:
+        places = f"{server.url} {snapshot}"
+        with pytest.raises(ModuleFailed, match=f"no tag '{TAG}' in {snapshot}"):
+            filtered(events, tmp_path / "kept.parquet", places, Killer(server), tags=["first_run"])
 
 
 def test_a_filter_is_replayed_from_its_record_whatever_happened_to_the_tag(
