@@ -371,8 +371,10 @@ def _never_left(error: requests.RequestException) -> bool:
 def _reason(error: Exception) -> str:
     """What went wrong in a few words, without the layers of the libraries."""
     inner = error.args[0] if error.args else error
-    reason = getattr(inner, "reason", inner)
-    return str(reason).rpartition(">: ")[2] or type(error).__name__
+    said = str(getattr(inner, "reason", inner)).rpartition(">: ")[2]
+    if said.startswith(("HTTPConnection(", "HTTPSConnection(")):
+        said = said.partition("): ")[2]
+    return said or type(error).__name__
 
 
 def _retry_after_s(response: Response) -> float | None:

@@ -20,7 +20,6 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Self
@@ -32,10 +31,10 @@ from conditions.offline.atomic import complete_file
 from conditions.payload import Payload, check_payload
 from conditions.resolve import Resolved, TagFacts, parse_tag_ref
 from conditions.tags import TagState
+from conditions.wire import UNKNOWN_TIME
 
 FORMAT: Final = 1
 MARK: Final = "conditions_record"
-UNKNOWN_TIME: Final = datetime.fromtimestamp(0, UTC)  # of a payload whose record does not say when it was made
 
 
 def versions_in_use() -> dict[str, str]:

@@ -191,7 +191,7 @@ def test_an_unreachable_server_is_named_with_the_reason() -> None:
     client = HttpClient(f"http://me:secret@127.0.0.1:{port}/", QUICK)
     with pytest.raises(ServerUnreachable, match="refused") as caught:
         client.send("POST", "/v1/tags", {}, repeatable=False)
-    assert str(caught.value).startswith(f"cannot reach http://127.0.0.1:{port}: ")
+    assert str(caught.value).startswith(f"cannot reach http://127.0.0.1:{port}: Failed to establish a new connection: ")
     assert not caught.value.maybe_done  # nothing was ever sent
     assert "secret" not in str(caught.value)
     client.close()
