@@ -102,12 +102,15 @@ def resolve(stack: Sequence[str], run: Run, rows: Iterable[IovEntry]) -> dict[st
 
 
 def check_stack(stack: Sequence[str] | str) -> tuple[str, ...]:
-    """The stack as a tuple without repeats; one name alone is a stack of one.
+    """The stack as a tuple without repeats; a text holds names with spaces between them, as the environment does.
 
     Raises:
         BadInputError: the stack is empty.
+
+    >>> check_stack("mine mc16")
+    ('mine', 'mc16')
     """
-    names = (stack,) if isinstance(stack, str) else tuple(dict.fromkeys(stack))
+    names = tuple(dict.fromkeys(stack.split() if isinstance(stack, str) else stack))
     if not names:
         raise BadInputError("the stack of tags is empty; name at least one tag")
     return names

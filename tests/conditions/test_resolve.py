@@ -109,3 +109,9 @@ def test_an_entry_of_a_stack_is_a_tag_or_a_tag_as_it_was() -> None:
 def test_what_stands_after_an_at_is_a_content_revision(entry: str) -> None:
     with pytest.raises(BadName, match="NAME@REVISION"):
         parse_tag_ref(entry)
+
+
+def test_a_text_is_a_stack_of_the_names_in_it() -> None:
+    assert check_stack(" mine  mc16 mine") == ("mine", "mc16")
+    with pytest.raises(BadInputError, match="empty"):
+        check_stack("  ")
