@@ -23,6 +23,8 @@ from conditions.server.spool import IN_MEMORY_BYTES, Spool
 MAX_PARTS: Final = 64
 MAX_PART_HEADERS: Final = 32
 MAX_BOUNDARY: Final = 200  # RFC 2046 allows 70
+MAX_PREAMBLE: Final = 64 * 1024  # what stands before the first boundary is for people, and is skipped
+_NO_BOUNDARY: Final = "the boundary that the body's type names is not at its begin"
 _KINDS: Final = ("multipart/mixed", "multipart/form-data", "multipart/related")
 
 
@@ -91,8 +93,9 @@ class Parts:
             BadInputError: it is not of several parts, its boundary is wrong, or it ends too early.
             RequestRefused: it is of another type, or the client went away.
         """
+        boundary = _boundary(self._request.headers.get("content-type", ""))
         parser = MultipartParser(
-            _boundary(self._request.headers.get("content-type", "")),
+            boundary,
             {
                 "on_part_begin": self._on_begin,
                 "on_part_data": self._on_data,
@@ -104,15 +107,25 @@ class Parts:
             },
             max_header_count=MAX_PART_HEADERS,
         )
+        preamble: bytes | None = b""
         try:
             async for piece in self._request.stream():
-                parser.write(piece)
+                if preamble is None:
+                    parser.write(piece)
+                else:
+                    preamble += piece
+                    begin = _first_boundary(preamble, boundary)
+                    if begin is not None:
+                        parser.write(preamble[begin:])
+                        preamble = None
                 if self._waiting_bytes >= IN_MEMORY_BYTES // 4:
                     await self._flush()
         except FormParserError as error:
             raise BadInputError(f"the parts of the body cannot be read: {error}") from error
         except ClientDisconnect as error:
             raise RequestRefused(400, "the client went away before the end of the body") from error
+        if preamble is not None:
+            raise BadInputError(_NO_BOUNDARY)
         if not self._complete:
             raise BadInputError("the body ends before its last boundary")
         await self._flush()
@@ -158,6 +171,16 @@ def spool_folder(*folders: str | os.PathLike[str] | None) -> Path | None:
         if folder is not None and Path(folder).is_dir() and os.access(folder, os.W_OK):
             return Path(folder)
     return None
+
+
+def _first_boundary(body: bytes, boundary: bytes) -> int | None:
+    """Where the first boundary stands, at the beginning of a line; None when it has not come yet."""
+    if body.startswith(b"--" + boundary):
+        return 0
+    found = body.find(b"\r\n--" + boundary)
+    if found < 0 and len(body) > MAX_PREAMBLE:
+        raise BadInputError(_NO_BOUNDARY)
+    return None if found < 0 else found + 2
 
 
 def _boundary(content_type: str) -> bytes:

@@ -71,6 +71,22 @@ def test_any_bytes_in_any_pieces_come_back(contents: list[bytes], size: int) -> 
     assert found == [(name, "a/b", content) for name, content in named]
 
 
+@pytest.mark.parametrize("preamble", [b"\r\n", b"for people\r\n", b"--3d6b6a416f9b\r\n" * 9])
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_what_comes_before_the_first_boundary_is_skipped(
+    threads: ThreadPoolExecutor, preamble: bytes, size: int
+) -> None:
+    body = preamble + body_of(("a", b"1"), ("b", b"2"))
+    pieces = [body[place : place + size] for place in range(0, len(body), size)]
+    assert read(threads, pieces) == [("a", "a/b", b"1"), ("b", "a/b", b"2")]
+
+
+def test_a_boundary_is_not_looked_for_without_end(threads: ThreadPoolExecutor) -> None:
+    pieces = [b"x" * 1024] * 1_000
+    with pytest.raises(BadInputError, match="boundary"):  # and not that the client went away in the end
+        read(threads, pieces, hang_up=True)
+
+
 def test_what_looks_like_a_boundary_is_content(threads: ThreadPoolExecutor) -> None:
     content = b"\r\n--3d6b6a416f9b\r\n--\r\n-\r\n--3d6b6a416f9bX--\r\n" * 3
     assert read(threads, [body_of(("a", content))])[0][2] == content
