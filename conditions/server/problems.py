@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from types import MappingProxyType
@@ -17,6 +17,7 @@ import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from conditions import errors, wire
@@ -142,10 +143,25 @@ async def _http(request: Request, error: Exception) -> Response:
     if status == 404:
         text = f"no such place: {request.method} {request.scope['path']}"
     elif status == 405:
-        text = f"{request.method} is not possible here; {headers.get('Allow', 'another method')} is"
+        headers["Allow"] = ", ".join(sorted(_methods(request.app.routes, {**request.scope, "root_path": ""})))
+        text = f"{request.method} is not possible here; {headers['Allow']} is"
     else:
         text = str(getattr(error, "detail", "") or HTTPStatus(status).phrase)
     return problem_response(RequestRefused(status, text, headers))
+
+
+def _methods(routes: Iterable[BaseRoute], scope: Scope) -> set[str]:
+    """What a path takes, of all routes that it fits."""
+    found: set[str] = set()
+    for route in routes:
+        match, inner = route.matches(scope)
+        if match is Match.NONE:
+            continue
+        if isinstance(route, Mount):
+            found |= _methods(route.routes, {**scope, **inner})
+        elif isinstance(route, Route):
+            found |= route.methods or set()
+    return found
 
 
 async def _unforeseen(_request: Request, error: Exception) -> Response:

@@ -210,7 +210,7 @@ def reads(model: Any, *codes: int) -> dict[int | str, dict[str, Any]]:
     return {304: {"description": "Unchanged; sent when If-None-Match names the ETag."}, **answers_with(model, *codes)}
 
 
-CHANGES: Final = (401, 403, 404, 409)
+CHANGES: Final = (401, 403, 404, 409, 507)
 _REASONS: Final = {
     400: "What was asked cannot be meant.",
     401: "No token, or one that proves nothing.",

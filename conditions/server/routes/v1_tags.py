@@ -62,7 +62,7 @@ def list_tags(
     operation_id="create_tag",
     summary="Make an empty OPEN tag",
     status_code=201,
-    responses=answers_with(said.TagOut, 401, 403, 409, 413, status=201, note="Made."),
+    responses=answers_with(said.TagOut, 401, 403, 409, 413, 507, status=201, note="Made."),
 )
 def create_tag(request: Request, body: Annotated[schemas.NewTag, Body()]) -> Response:
     """Make an empty OPEN tag. A name that is taken, also by an INVALID tag, is a 409."""

@@ -125,6 +125,22 @@ def test_endless_headers_are_refused(limited: Server) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v2/payloadIov/1", "DELETE, PUT"),
+        ("/v2/globalTag/x", "GET, HEAD, POST"),
+        ("/globalTag/x", "GET, HEAD"),
+        ("/v2/globalTag", "PUT"),
+        ("/v1/tags", "GET, HEAD, POST"),
+    ],
+)
+def test_a_wrong_method_is_told_all_that_are_right(limited: Server, path: str, methods: str) -> None:
+    answer = requests.patch(limited.url + path, timeout=20)
+    assert (answer.status_code, answer.headers["allow"]) == (405, methods)
+    assert methods in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
     ("method", "path", "status"),
     [
         ("GET", "/", 404),
