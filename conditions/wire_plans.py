@@ -89,7 +89,8 @@ def check_json(check: TagCheck) -> Json:
         "ok": check.ok,
         "gaps": [{"name": gap.name, "iov": str(gap.iov)} for gap in check.gaps],
         "overlaps": [
-            {"name": each.name, "iov": str(each.iov), "winner": _said(each.winner)} for each in check.overlaps
+            {"name": each.name, "iov": str(each.iov), "winner": _said(each.winner), "duplicate": each.is_duplicate}
+            for each in check.overlaps
         ],
         "faults": [{"name": each.name, "revision": each.revision, "reason": each.reason} for each in check.faults],
         "payloads": _once(each.winner for each in check.overlaps),
@@ -107,7 +108,12 @@ def check_from(json: Mapping[str, Any]) -> TagCheck:
         json["payloads_verified"],
         tuple(Gap(each["name"], parse(each["iov"])) for each in json["gaps"]),
         tuple(
-            Overlap(each["name"], parse(each["iov"]), payloads[each["winner"]["payload_id"]])
+            Overlap(
+                each["name"],
+                parse(each["iov"]),
+                payloads[each["winner"]["payload_id"]],
+                each.get("duplicate") is True,
+            )
             for each in json["overlaps"]
         ),
         tuple(PayloadFault(each["name"], each["revision"], each["reason"]) for each in json["faults"]),

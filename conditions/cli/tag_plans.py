@@ -155,15 +155,18 @@ def diff(
         sys.exit(FOUND_SOMETHING)
 
 
-@click.command(cls=Verb, example="conditions tag check user_demo_first")
+@click.command(cls=Verb, example="conditions tag check user_demo_first --allow-overlaps")
 @click.argument("name")
 @click.option("--no-bytes", is_flag=True, help="Do not read the payloads' files.")
+@click.option("--allow-overlaps", is_flag=True, help="Show overlaps, and end with 0 all the same.")
+@click.option("--allow-gaps", is_flag=True, help="Show gaps, and end with 0 all the same.")
 @click.pass_obj
-def check(settings: Settings, name: str, no_bytes: bool) -> None:
+def check(settings: Settings, name: str, no_bytes: bool, allow_overlaps: bool, allow_gaps: bool) -> None:
     """Look for gaps and overlaps of a tag, and for payloads whose bytes are gone or damaged.
 
     A gap lies between two IoVs of a payload; what comes before its first or after its last one is none. In an overlap
-    the highest revision wins. Both may be meant; exit code 1 when anything was found.
+    the highest revision wins; one of a revision with itself is a duplicate. Exit code 1 when anything was found; where
+    gaps or overlaps are meant, --allow-gaps and --allow-overlaps say so.
     """
     with settings.open() as store, _progress(f"reading payloads of {name}") as advance:
         found = store.check_tag(name, verify=not no_bytes, on_progress=advance)
@@ -174,7 +177,7 @@ def check(settings: Settings, name: str, no_bytes: bool) -> None:
             for finding in findings:
                 click.echo(f"{kind:<8} {finding}")
         click.echo(_check_summary(found), err=True)
-    if not found.ok:
+    if found.faults or (found.gaps and not allow_gaps) or (found.overlaps and not allow_overlaps):
         sys.exit(FOUND_SOMETHING)
 
 
@@ -199,7 +202,13 @@ def check_record(check: TagCheck) -> Record:
         "ok": check.ok,
         "gaps": [{"name": gap.name, "iov": str(gap.iov)} for gap in check.gaps],
         "overlaps": [
-            {"name": each.name, "iov": str(each.iov), "winner": _payload_record(each.winner)} for each in check.overlaps
+            {
+                "name": each.name,
+                "iov": str(each.iov),
+                "winner": _payload_record(each.winner),
+                "duplicate": each.is_duplicate,
+            }
+            for each in check.overlaps
         ],
         "faults": [{"name": each.name, "revision": each.revision, "reason": each.reason} for each in check.faults],
     }

@@ -25,13 +25,19 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Runs for which a tag has two or more payloads of a name; `winner` is the one that is given out."""
+    """Runs for which a tag has two or more rows of a name; `winner` is the payload that is given out.
+
+    `is_duplicate` when all of them have the winner's revision, so that one row would do.
+    """
 
     name: str
     iov: IntervalOfValidity
     winner: Payload
+    is_duplicate: bool = False
 
     def __str__(self) -> str:
+        if self.is_duplicate:
+            return f"{self.name} {self.iov}: r{self.winner.revision} is there twice or more, a duplicate"
         return f"{self.name} {self.iov}: two or more are valid there, r{self.winner.revision} wins"
 
 
@@ -73,12 +79,24 @@ def find_gaps(rows: Iterable[IovEntry]) -> Iterator[Gap]:
 
 
 def find_name_overlaps(rows: Iterable[IovEntry]) -> Iterator[Overlap]:
-    """The runs that two or more rows of a name hold, cut by who wins there."""
+    """The runs that two or more rows of a name hold, cut by who wins there, in order of name and run."""
     for name, of_name in by_name(rows).items():
-        twice = find_overlaps(row.iov for row in of_name).pieces
-        if twice:
-            for iov, winner in _winners(of_name, twice):
-                yield Overlap(name, iov, winner)
+        twice = find_overlaps(row.iov for row in of_name)
+        if not twice:
+            continue
+        of_two = find_overlaps(_of_each_revision(of_name))
+        found = [Overlap(name, *won) for won in _winners(of_name, of_two.pieces)]
+        found += [Overlap(name, *won, is_duplicate=True) for won in _winners(of_name, (twice - of_two).pieces)]
+        yield from sorted(found, key=lambda each: each.iov.first_key)
+
+
+def _of_each_revision(rows: Iterable[IovEntry]) -> Iterator[IntervalOfValidity]:
+    """The runs of each revision, so that two of them overlap only where different revisions do."""
+    held: dict[int, list[IntervalOfValidity]] = {}
+    for row in rows:
+        held.setdefault(row.payload.revision, []).append(row.iov)
+    for iovs in held.values():
+        yield from IovSet(iovs)
 
 
 def _winners(

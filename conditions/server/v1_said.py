@@ -250,11 +250,12 @@ class GapOut(Out):
 
 
 class OverlapOut(Out):
-    """Runs for which a tag has two or more payloads of a name, and which is given out."""
+    """Runs for which a tag has two or more rows of a name, and which is given out; `duplicate`: all are the same."""
 
     name: str
     iov: str
     winner: NamedPayloadOut
+    duplicate: bool
 
 
 class FaultOut(Out):

@@ -303,8 +303,8 @@ def test_a_check_finds_gaps_and_overlaps(catalogue: Catalogue, new: str) -> None
     told: list[tuple[int, int]] = []
     check = catalogue.check_tag(tag, on_progress=lambda *progress: told.append(progress))
     assert [str(gap.iov) for gap in check.gaps] == ["1,6,2,-1"]
-    assert [(str(each.iov), each.winner) for each in check.overlaps] == [
-        ("3,2,3,5", catalogue.get_payload(f"{tag}.one"))
+    assert [(str(each.iov), each.winner, each.is_duplicate) for each in check.overlaps] == [
+        ("3,2,3,5", catalogue.get_payload(f"{tag}.one"), True)
     ]
     assert (check.faults, told[-1]) == ((), (1, 1))
     assert catalogue.check_tag(tag, verify=False).payload_count == 0

@@ -169,10 +169,19 @@ def test_a_check_names_gaps_overlaps_and_damage(
         "gap      gain 2,0,2,-1: nothing is valid there",
         "overlap  gain 4,0,4,-1: two or more are valid there, r2 wins",
     ]
+    assert run_command("tag", "check", "holed", "--allow-overlaps").code == 1
+    assert run_command("tag", "check", "holed", "--allow-gaps").code == 1
+    meant = done("tag", "check", "holed", "--allow-overlaps", "--allow-gaps")
+    assert meant.out == found.out
+    assert (
+        done("tag", "check", "holed", "--allow-overlaps", "--allow-gaps", "--json").json["overlaps"][0]["duplicate"]
+        is False
+    )
     for path in files_dir.glob("??/*"):
         path.unlink()
     lost = run_command("tag", "check", "holed", "--json").json
     assert [(fault["name"], fault["revision"]) for fault in lost["faults"]] == [("gain", 1), ("gain", 2), ("map", 1)]
     assert not lost["ok"]
+    assert run_command("tag", "check", "holed", "--allow-overlaps", "--allow-gaps").code == 1
     assert run_command("tag", "check", "sound", "--no-bytes").code == 0
     assert run_command("tag", "check", "nowhere").code == 3

@@ -23,6 +23,14 @@ def test_overlaps_say_who_wins() -> None:
     ]
 
 
+def test_the_same_revision_twice_is_a_duplicate() -> None:
+    entries = rows("t", "a r1 0,0,5,-1; a r1 4,0,9,-1; a r2 5,0,5,-1; b r1 0,0,1,-1; b r1 2,0,-1,-1")
+    assert [str(overlap) for overlap in find_name_overlaps(entries)] == [
+        "a 4,0,4,-1: r1 is there twice or more, a duplicate",
+        "a 5,0,5,-1: two or more are valid there, r2 wins",
+    ]
+
+
 def test_a_tag_is_sound_when_nothing_was_found() -> None:
     assert TagCheck("t", 1, 2, 2).ok
     assert not TagCheck("t", 1, 2, 2, faults=(PayloadFault("a", 1, "has lost its file"),)).ok
@@ -39,6 +47,8 @@ def test_every_run_that_is_held_twice_is_in_one_overlap_with_its_winner(entries:
             found = [each for each in overlaps if each.name == name and run in each.iov]
             assert len(found) == (sum(run in iov for iov in of_name) > 1)
             assert all(each.winner.revision == won[name] for each in found)
+            revisions = {row.payload.revision for row in entries if row.payload.name == name and run in row.iov}
+            assert all(each.is_duplicate == (len(revisions) == 1) for each in found)
             assert any(gap.name == name and run in gap.iov for gap in gaps) == is_between(run, entries, name)
 
 
