@@ -82,8 +82,10 @@ def open_source(
 
         return SnapshotWithFiles(path, cache)
     # A store of one's own makes itself; one among several providers that is not there was not meant to be empty.
-    if must_exist and path is not None and not path.exists():
-        raise StoreUnavailable(path, "there is no such file")
+    if must_exist and path is not None and (not path.exists() or (path.is_file() and not path.stat().st_size)):
+        raise StoreUnavailable(
+            path, "it is empty: no snapshot and no store" if path.exists() else "there is no such file"
+        )
     return _store(place, user)
 
 

@@ -317,8 +317,9 @@ def _read_facts(path: Path, connection: sqlite3.Connection, detailed: bool) -> I
             raise BadSnapshot(path, f"tag {name!r} has the number {tag_id!r} and content revision {content_revision!r}")
         try:
             state = parse_state(str(status))
-        except BadInputError as error:
-            raise BadSnapshot(path, f"tag {name!r}: {error}") from error
+        except BadInputError as error:  # of a later program, perhaps; the other tags are as good as ever
+            log.warning("tag %r of snapshot %s is passed over: %s", name, path, error)
+            continue
         yield TagFacts(name, state, content_revision, digest if state is TagState.PUBLISHED else None, tag_id)
 
 

@@ -91,6 +91,19 @@ def test_a_damaged_snapshot_alone_is_an_error_and_in_a_chain_passed_over(snapsho
         assert client.get("gat", Run(1, 1)).tag == "mc16"
 
 
+def test_an_empty_file_among_providers_stays_empty(
+    snapshot: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = tmp_path / "empty.sqlite"
+    empty.touch()
+    with conditions.open([empty, snapshot], "mc16") as client:
+        assert client.get("gat", Run(1, 1)).tag == "mc16"
+    monkeypatch.setenv("BELLE2_CONDB_METADATA", str(empty))
+    with pytest.raises(StoreUnavailable, match="empty"):
+        conditions.open(stack="mc16")
+    assert empty.stat().st_size == 0
+
+
 def test_payload_locations_go_before_the_providers_own_files(
     store: Store, snapshot: Path, files_dir: Path, monkeypatch: pytest.MonkeyPatch, sqlite_url: str
 ) -> None:

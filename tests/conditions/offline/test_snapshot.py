@@ -179,8 +179,6 @@ def test_a_base_url_that_no_server_has_is_refused(foreign: Path, base: str) -> N
         ("DROP TABLE iovs", "has no table iovs"),
         ("ALTER TABLE payloads DROP COLUMN checksum", "checksum"),
         ("DROP TABLE iovs; CREATE VIEW iovs AS SELECT 1 AS globalTagId", "has no table iovs"),
-        ("UPDATE globaltags SET globalTagStatus = 'FROZEN' WHERE globalTagId = 53", "no state 'FROZEN'"),
-        ("UPDATE globaltags SET globalTagStatus = NULL WHERE globalTagId = 53", "no state 'None'"),
         ("UPDATE globaltags SET globalTagName = x'00ff' WHERE globalTagId = 53", "tag b'"),
         ("UPDATE globaltags SET globalTagName = CAST(x'ff' AS TEXT) WHERE globalTagId = 53", "decode"),
     ],
@@ -189,6 +187,21 @@ def test_a_file_that_is_no_snapshot_is_refused_at_once(foreign: Path, statement:
     change(foreign, f"DROP VIEW iov_payloads; DROP VIEW full_payloads; {statement}")
     with pytest.raises(BadSnapshot, match=reason):
         SnapshotSource(foreign)
+
+
+@pytest.mark.parametrize("state", ["'FROZEN'", "NULL"])
+def test_a_tag_of_an_unknown_state_is_passed_over_and_the_others_serve(
+    foreign: Path, state: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with SnapshotSource(foreign) as source:
+        unknown = next(tag.facts.name for tag in source.tags() if tag.facts.id == 53)
+        others = [tag.facts.name for tag in source.tags() if tag.facts.id != 53]
+    change(foreign, f"UPDATE globaltags SET globalTagStatus = {state} WHERE globalTagId = 53")
+    with SnapshotSource(foreign) as source:
+        assert [tag.facts.name for tag in source.tags()] == others
+        assert f"tag {unknown!r}" in caplog.text
+        with pytest.raises(TagNotFound):
+            source.resolve_many([unknown], [Run(0, 0)])
 
 
 @pytest.mark.parametrize(
