@@ -100,12 +100,15 @@ class WireVerbs(StoreCore):
                 for page in found.partitions(PAGE_ROWS):
                     yield _entries(page, tag)
 
-    def payload_pages(self, name: str | None = None) -> Iterator[list[Payload]]:
-        """All payloads, or all of one name, in order of number, a page at a time; as `content_pages`."""
+    def payload_pages(self, name: str | None = None, *, tag: str | None = None) -> Iterator[list[Payload]]:
+        """All payloads, or all of one name or tag, in order of number, a page at a time; as `content_pages`."""
         where = PayloadNameRow.name == name if name is not None else PayloadRow.id > 0
         columns = select(PayloadNameRow.name, *_PAYLOAD_FACTS).join_from(PayloadRow, PayloadNameRow).where(where)
         with self._at_one_moment() as connection:
             rows = columns.order_by(PayloadRow.id)
+            if tag is not None:
+                of_tag = select(IovRow.payload_id).where(IovRow.tag_id == queries.tag_id(connection, tag))
+                rows = rows.where(PayloadRow.id.in_(of_tag))
             with connection.execution_options(stream_results=True).execute(rows) as found:
                 for page in found.partitions(PAGE_ROWS):
                     yield [_payload(values, name_, {}) for name_, *values in page]

@@ -60,9 +60,8 @@ class PayloadRoutes:
 
     async def of_tag(self, request: Request) -> Response:
         """The payloads of a tag, each once."""
-        tag = tag_name(request.path_params["name"])
-        found = await self.service.run(self.service.store.list_payloads, tag=tag)
-        return json_response([belle2.payload_json(payload, self._base_url(request)) for payload in found])
+        pages = self.service.store.payload_pages(tag=tag_name(request.path_params["name"]))
+        return await json_stream(self.service, request, belle2.payload_chunks(pages, self._base_url(request)))
 
     async def check(self, request: Request) -> Response:
         """The payloads among these names and checksums."""

@@ -48,6 +48,15 @@ def test_a_list_that_is_sent_in_pieces_has_no_length_before_its_end(server: Serv
     assert [len(each["payloadIovs"]) for each in got.json()] == [2 * PAGE_ROWS]
 
 
+def test_the_payloads_of_a_tag_are_told_once_and_those_of_no_tag_are_404(server: Server) -> None:
+    tag = server.unique("listed")
+    with open_store(server.store_url, server.files, user="tester") as store:
+        tag_with(store, tag, f"{tag}_a", f"{tag}_b")
+    found = requests.get(f"{server.url}/v2/globalTag/{tag}/payloads", timeout=30)
+    assert [each["basf2Module"]["name"] for each in found.json()] == [f"{tag}_a", f"{tag}_b"]
+    assert requests.get(f"{server.url}/v2/globalTag/{tag}_none/payloads", timeout=30).status_code == 404
+
+
 def test_winners_of_published_tags_may_be_kept_for_a_while_also_from_a_stack(server: Server) -> None:
     fixed, other = server.unique("fixed"), server.unique("other")
     with open_store(server.store_url, server.files, user="tester") as store:

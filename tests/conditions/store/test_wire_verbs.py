@@ -105,6 +105,12 @@ def test_a_list_that_is_given_up_lets_go_of_its_connection(store: Store, monkeyp
         pages.close()  # type: ignore[attr-defined]
     assert [payload.name for page in store.payload_pages() for payload in page] == ["a", "b", "c"]
     assert [payload.name for page in store.payload_pages("b") for payload in page] == ["b"]
+    tag_with(store, "some", "c", "a", iov="0,0,1,1")
+    store.add_iov("some", "a", 1, IntervalOfValidity.parse("5,0,6,0"))
+    in_tag = [payload for page in store.payload_pages(tag="some") for payload in page]
+    assert sorted(in_tag, key=lambda payload: payload.name) == store.list_payloads(tag="some")
+    with pytest.raises(TagNotFound):
+        next(store.payload_pages(tag="none"))
 
 
 def test_counts_are_taken_again_when_the_content_has_changed(store: Store) -> None:
