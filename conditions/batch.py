@@ -13,6 +13,7 @@ from conditions.iov import IntervalOfValidity
 from conditions.payload import Payload, check_payload_name, check_text
 from conditions.tags import Tag, TagState, check_tag_name, check_tag_type
 
+_USUAL_TYPE: Final = "DEV"
 _MD5: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -59,7 +60,7 @@ class Batch:
     iovs: tuple[NewIov, ...] = ()
     create: bool = False
     description: str = ""
-    type: str = "DEV"
+    type: str = _USUAL_TYPE
     state: TagState | None = None
     expected_revision: int | None = None
 
@@ -83,6 +84,10 @@ def check_batch(batch: Batch) -> None:
         asked = [word for word, given in _needs_tag(batch).items() if given]
         if asked:
             raise BadInputError(f"a batch without a tag has payloads only, but this one has {', '.join(asked)}")
+    elif not batch.create and (batch.description or batch.type != _USUAL_TYPE):
+        raise BadInputError(
+            f"a batch describes only a tag that it makes: say create, or change {batch.tag!r} by itself (tag modify)"
+        )
     elif batch.create:
         check_tag_name(batch.tag)
         check_text("description", batch.description)
@@ -117,4 +122,6 @@ def _needs_tag(batch: Batch) -> dict[str, bool]:
         "a state": batch.state is not None,
         "an expected revision": batch.expected_revision is not None,
         "a tag to create": batch.create,
+        "a description": bool(batch.description),
+        "a type": batch.type != _USUAL_TYPE,
     }

@@ -194,6 +194,8 @@ BAD_BATCHES: list[tuple[Any, str]] = [
     ({"payloads": [{"name": 7}]}, "must be text"),
     ({"payloads": [{"name": "a"}], "iovs": [{"name": "a", "iov": "5,0,3,0"}]}, "its first run comes after its last"),
     ({"payloads": [{"name": "a"}], "iovs": [{"name": "a", "iov": "0,0,-1,-1"}]}, "a batch without a tag"),
+    ({"payloads": [{"name": "a"}], "type": "RELEASE"}, "a batch without a tag"),
+    ({"payloads": [{"name": "a"}], "tag": "t", "description": "lost"}, "describes only a tag that it makes"),
     ({"payloads": [{"name": "a"}], "expected_revision": -1}, "must lie between"),
 ]
 
