@@ -27,6 +27,7 @@ MAX_LEGACY_BYTES: Final = 2 << 30  # the older format is read into memory as a w
 MAX_PICKLE_BYTES: Final = 64 << 20  # the structure alone; the numbers lie beside it
 MAX_ENTRIES: Final = 100_000
 MAX_DEPTH: Final = 100
+MAX_REPEATS: Final = 16  # tied weights are there twice; thousands of views of one tensor ask for all the time there is
 MAX_SHOWN: Final = 1000
 _WANTED: Final = re.compile(r"GLOBAL ([\w.]+)")
 
@@ -97,6 +98,13 @@ def read_entries(path: Path) -> dict[str, Any]:
         if key in found:  # {"a/b": 1, "a": {"b": 2}}: one of them would hide the other
             raise PayloadUnreadable("torch", path, f"two of its entries have the path {key!r}")
         found[key] = value
+    to_read = sum(
+        value.numel() * value.element_size()
+        for value in found.values()
+        if _is_tensor(value) and not _reason_against_reading(value)
+    )
+    if to_read > MAX_REPEATS * path.stat().st_size:
+        raise PayloadUnreadable("torch", path, f"its tensors repeat its numbers: they take {to_read} bytes to read")
     return found
 
 

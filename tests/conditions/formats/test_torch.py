@@ -239,3 +239,12 @@ def test_numbers_that_are_none_say_nothing_of_a_distance(tmp_path: Path) -> None
         torch.save({"w": torch.tensor(values)}, tmp_path / f"{name}.pth")
     (tensors, _) = compare(tmp_path / "a.pth", tmp_path / "b.pth").sections
     assert tensors.rows[0].change == {"unlike": 2, "not_finite": [1, 1]}
+
+
+def test_many_views_of_one_tensor_are_refused_and_tied_weights_are_not(tmp_path: Path) -> None:
+    shared = torch.zeros(1000)
+    torch.save({str(number): shared for number in range(400)}, tmp_path / "many.pth")
+    with pytest.raises(PayloadUnreadable, match="repeat its numbers"):
+        describe(tmp_path / "many.pth")
+    torch.save({"encoder": shared, "decoder": shared}, tmp_path / "tied.pth")
+    assert describe(tmp_path / "tied.pth").facts["parameter_count"] == 2000
