@@ -131,8 +131,12 @@ def parse_state(word: str) -> TagState:
 
 
 def near_names(name: str, names: Iterable[str]) -> tuple[str, ...]:
-    """The few names that look most like one that was not found."""
-    return tuple(difflib.get_close_matches(name, list(names), n=NEAR_NAMES))
+    """The few names that look most like one that was not found, whatever their case."""
+    written: dict[str, list[str]] = {}
+    for each in names:
+        written.setdefault(each.casefold(), []).append(each)
+    close = difflib.get_close_matches(name.casefold(), written, n=NEAR_NAMES)
+    return tuple(each for folded in close for each in written[folded])[:NEAR_NAMES]
 
 
 def check_transition(tag: str, state: TagState, wanted: TagState) -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING
+
 import click
 
 from conditions.cli.options import Settings, Verb, as_interval, as_last, as_run
-from conditions.cli.plans import base_revision_option, dry_run_option, echo_plan, iov_filter
-from conditions.errors import BadInputError
+from conditions.cli.plans import base_revision_option, choice_words, dry_run_option, echo_plan, iov_filter
+from conditions.errors import BadInputError, NoIovMatches
 from conditions.iov import OPEN, IntervalOfValidity, Last, Run
 from conditions.plans.edit import IovEdit, IovFilter
+from conditions.plans.plan import Plan
+from conditions.tags import near_names
+
+if TYPE_CHECKING:
+    from conditions.catalogue import Catalogue
 
 all_option = click.option("--all", "take_all", is_flag=True, help="Every IoV of the tag.")
 
@@ -37,10 +45,12 @@ def copy(
 ) -> None:
     """Copy IoVs of a tag, all or those that the options choose, into an OPEN one.
 
-    IoVs that TARGET has already stay, overlaps with them included; `conditions tag merge` fills gaps only.
+    IoVs that TARGET has already stay, overlaps with them included; `conditions tag merge` fills gaps only. Exit code 3
+    when options choose nothing.
     """
     with settings.open() as store:
         plan = store.copy_iovs(source, target, chosen, to=to, dry_run=dry_run, expected_revision=expected_revision)
+        _check_matched(store, source, chosen, plan)
     echo_plan(plan, dry_run=dry_run, as_json=settings.as_json)
 
 
@@ -70,7 +80,7 @@ def modify(
     """Give IoVs of an OPEN tag other runs, or another revision of their payload.
 
     The options say which IoVs; --all takes every one. With --within and --cut, only the runs inside get another
-    revision. IoVs of one payload that become the same are one afterwards.
+    revision. IoVs of one payload that become the same are one afterwards. Exit code 3 when the options choose nothing.
     """
     _check_choice(chosen, take_all=take_all)
     try:
@@ -79,6 +89,7 @@ def modify(
         raise click.UsageError(str(error)) from error
     with settings.open() as store:
         plan = store.modify_iovs(tag, chosen, edit, dry_run=dry_run, expected_revision=expected_revision)
+        _check_matched(store, tag, chosen, plan)
     echo_plan(plan, dry_run=dry_run, as_json=settings.as_json)
 
 
@@ -103,7 +114,8 @@ def delete(
 ) -> None:
     """Take IoVs out of an OPEN tag, by number or by what the options choose. The payloads stay in the store.
 
-    With --within and --cut, only the runs inside are taken out: IoVs that reach further are cut or split.
+    With --within and --cut, only the runs inside are taken out: IoVs that reach further are cut or split. Exit code 3
+    when the options choose nothing.
     """
     if more_numbers:
         parts = {name: getattr(chosen, name) for name in ("glob", "regex", "within", "contained", "cut", "revision")}
@@ -111,7 +123,18 @@ def delete(
     _check_choice(chosen, take_all=take_all)
     with settings.open() as store:
         plan = store.delete_iovs(tag, chosen, dry_run=dry_run, expected_revision=expected_revision)
+        _check_matched(store, tag, chosen, plan)
     echo_plan(plan, dry_run=dry_run, as_json=settings.as_json)
+
+
+def _check_matched(store: Catalogue, tag: str, chosen: IovFilter, plan: Plan) -> None:
+    """Refuse a choice that nothing fits; where something does, a plan without steps has been done before."""
+    if chosen.takes_all or not plan.is_empty:
+        return
+    rows = store.list_iovs(tag)
+    if not chosen.choose(tag, rows):
+        like = re.sub(r"[*?.]+", "", chosen.glob or chosen.regex or "")
+        raise NoIovMatches(tag, choice_words(chosen), near_names(like, {row.payload.name for row in rows}))
 
 
 def _check_choice(chosen: IovFilter, *, take_all: bool) -> None:

@@ -34,6 +34,10 @@ def iov_filter(command: Callable[..., Any]) -> Callable[..., Any]:
         numbers = kwargs.pop("numbers")
         if parts["glob"] is not None and parts["regex"] is not None:
             raise click.UsageError("--name and --regex exclude each other")
+        if (parts["contained"] or parts["cut"]) and parts["within"] is None:
+            raise click.UsageError("--contained and --cut say how to take a range of runs: give --within IOV, too")
+        if parts["contained"] and parts["cut"]:
+            raise click.UsageError("--contained takes whole IoVs and --cut takes parts: give one of them")
         try:
             chosen = IovFilter(**parts, ids=frozenset(numbers) if numbers else None)
         except BadInputError as error:
@@ -56,6 +60,20 @@ def iov_filter(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
         filtered = option(filtered)
     return filtered
+
+
+def choice_words(chosen: IovFilter) -> str:
+    """The options that made a filter."""
+    words = [
+        ("--name", chosen.glob),
+        ("--regex", chosen.regex),
+        ("--within", chosen.within),
+        ("--revision", chosen.revision),
+        *(("--id", number) for number in sorted(chosen.ids or ())),
+    ]
+    said = [f"{option} {value}" for option, value in words if value is not None]
+    said += [f"--{flag}" for flag in ("contained", "cut") if getattr(chosen, flag)]
+    return " ".join(said)
 
 
 def echo_plan(plan: Plan, *, dry_run: bool, as_json: bool, shown: bool = False) -> None:

@@ -16,6 +16,7 @@
     │   ├── TagNotFound
     │   ├── PayloadNotFound
     │   ├── IovNotFound
+    │   ├── NoIovMatches           nothing of a tag is what was chosen of it
     │   ├── PastUnknown            a tag's content at a moment or revision of which nothing is kept
     │   ├── NotRecorded            the job that is replayed never asked for it
     │   └── NoPayloadForRun        the tags exist, but none has the payload for the run
@@ -70,6 +71,7 @@ from conditions.errors.asked import (
     BadSource,
     BadText,
     IovNotFound,
+    NoIovMatches,
     NoPayloadForRun,
     NotFoundError,
     NotRecorded,
@@ -139,6 +141,7 @@ __all__ = [
     "ConditionsError",
     "FilesNotOurs",
     "IovNotFound",
+    "NoIovMatches",
     "NoPayloadForRun",
     "NoProvider",
     "NotConfirmed",

@@ -124,6 +124,14 @@ class IovNotFound(NotFoundError):
         super().__init__(f"no IoV {iov_id} in tag {tag!r}")
 
 
+class NoIovMatches(NotFoundError):
+    """What was chosen of a tag is nothing; `chosen` says by what."""
+
+    def __init__(self, tag: str, chosen: str, near: Iterable[str] = ()) -> None:
+        self.tag, self.chosen, self.near = tag, chosen, tuple(near)
+        super().__init__(f"no IoV of tag {tag!r} matches {chosen}{near_words(self.near)}")
+
+
 class PastUnknown(NotFoundError):
     """A tag's content at a moment or revision of which nothing is kept."""
 

@@ -204,6 +204,7 @@ def test_near_names_are_few_and_similar() -> None:
     assert near_names("mc15", ["mc16", "mc14", "online", "mc13", "mc12"])[0].startswith("mc1")
     assert len(near_names("mc15", [f"mc1{n}" for n in range(9)])) == 3
     assert near_names("zzz", ["mc16"]) == ()
+    assert near_names("smartbkg_gatgap", ["SmartBKG_GATGAP", "online"]) == ("SmartBKG_GATGAP",)
 
 
 def test_the_table_of_transitions_cannot_be_changed() -> None:

@@ -70,6 +70,38 @@ def test_modify_gives_other_runs_or_another_revision(run_command: Command, done:
     assert run_command(*words, "--last", "5,0").code == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["delete", "t", "--name", "Gian*"], "no IoV of tag 't' matches --name Gian* (did you mean 'gain'?)"),
+        (["delete", "t", "--name", "gain", "--revision", "7"], "matches --name gain --revision 7"),
+        (["modify", "t", "--regex", "mop", "--first", "1,0", "--dry-run"], "--regex mop (did you mean 'map'?)"),
+        (["modify", "t", "--within", "9,0,9,5", "--contained", "--first", "1,0"], "--within 9,0,9,5 --contained"),
+        (["copy", "t", "other", "--name", "zzz"], "no IoV of tag 't' matches --name zzz"),
+    ],
+)
+def test_a_choice_that_nothing_fits_is_not_found(
+    run_command: Command, done: Command, filled_tag: str, words: list[str], said: str
+) -> None:
+    done("tag", "create", "other")
+    before = listed(done, filled_tag)
+    answer = run_command("iov", *words)
+    assert (answer.code, answer.out) == (3, "")
+    assert said in answer.err
+    assert listed(done, filled_tag) == before
+
+
+def test_what_is_there_already_needs_no_change(done: Command, filled_tag: str) -> None:
+    again = done("iov", "modify", filled_tag, "--name", "map", "--last", "-1,-1")
+    assert (again.out, again.err) == ("", "t: nothing to change\n")
+
+
+@pytest.mark.parametrize("flag", ["--cut", "--contained"])
+def test_what_belongs_to_a_range_of_runs_names_its_option(run_command: Command, filled_tag: str, flag: str) -> None:
+    refused = run_command("iov", "delete", filled_tag, "--name", "gain", flag)
+    assert (refused.code, "give --within IOV" in refused.err) == (2, True)
+
+
 def test_delete_takes_rows_or_parts_of_them(run_command: Command, done: Command, filled_tag: str) -> None:
     part = ["iov", "delete", filled_tag, "--within", "4,5,5,-1", "--cut"]
     shown = done(*part, "--dry-run").out
