@@ -31,6 +31,7 @@ from conditions.wire import held_from
 
 MOST_NAMES: Final = 100  # in a URL; who wants more gets all and takes what it wants
 KEPT_ANSWERS: Final = 10_000
+FEW_RUNS: Final = 20  # asked for one by one
 
 
 class ServerSource(Protocol):
@@ -150,11 +151,16 @@ class V1Source(RemoteStore):
         allow_open: bool = False,
         as_of: datetime | None = None,
     ) -> dict[Run, dict[str, Resolved]]:
-        """The winners for each run; one run alone may be answered already."""
+        """The winners for each run; few runs may be answered already, and by a server whose database is away.
+
+        Tags that may change are asked for all runs at once, so that all answers are of one moment.
+        """
         asked = list(runs)
-        if len(asked) == 1 and as_of is None:
-            return {asked[0]: dict(self.resolve_held(stack, asked[0], names, allow_open=allow_open).answer)}
-        return super().resolve_many(stack, asked, names, allow_open=allow_open, as_of=as_of)
+        wanted = names if names is None or isinstance(names, str) else list(names)
+        few = as_of is None and 0 < len(asked) <= FEW_RUNS
+        if few and (len(asked) == 1 or self._is_published(stack)):
+            return {run: dict(self.resolve_held(stack, run, wanted, allow_open=allow_open).answer) for run in asked}
+        return super().resolve_many(stack, asked, wanted, allow_open=allow_open, as_of=as_of)
 
     def resolve_held(
         self,
@@ -177,6 +183,13 @@ class V1Source(RemoteStore):
         if asked == wanted:
             return held
         return replace(held, answer={name: won for name, won in held.answer.items() if name in set(wanted or ())})
+
+    def _is_published(self, stack: Sequence[str] | str) -> bool:
+        """Whether all tags are, as they are and not as they were: a server says so without its database."""
+        entries = check_stack(stack)
+        if any(ref.content_revision is not None for ref in parse_stack(entries)):
+            return False
+        return all(facts.state is TagState.PUBLISHED for facts in self.tag_facts(entries))
 
     def _held(self, question: _Question, stack: Sequence[str], run: Run) -> Held:
         kept = self._find(question, run)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from conditions.iov import Run
 from conditions.resolve import IovEntry, Resolved, TagFacts
 from conditions.server import belle2
-from conditions.server.forms import NUL, SPACE, Form, FormUnfit
+from conditions.server.forms import NUL, SPACE, Form, FormUnfit, entry_of
 from conditions.server.index import TagIndex
 from conditions.wire import facts_json, resolved_json
 
@@ -111,6 +112,14 @@ class Answers:
             return form.fill(self._winners(segment, names), before + b"[", b"]}")
 
         return Answer(self._etag(form, segment, before + repr(names).encode()), body)
+
+    def winners(self, segment: int, tag: str, names: Iterable[str]) -> dict[str, Resolved]:
+        """The winners as values, by payload name; only those of these names, if there are any."""
+        numbers = {name: bisect_left(self.index.names, name) for name in names}
+        known = [n for name, n in numbers.items() if n < len(self.index.names) and self.index.names[n] == name]
+        rows = self._winners(segment, known if numbers else None)
+        found = [_resolved(entry_of(self.index, row), tag) for row in rows]
+        return {won.payload.name: won for won in found}
 
     def close(self) -> None:
         """Let go of everything that was made from the index."""

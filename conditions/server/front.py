@@ -1,6 +1,7 @@
 """The layer before the application that answers lookups of compiled tags itself, from ready bytes and without SQL.
 
-It takes the plain question only: GET or HEAD, one existing tag, one run. Everything else - another word in the query,
+It takes the plain question only: GET or HEAD, one existing tag, one run; from a stack of several tags, when none of
+them can change any more; and what state tags are in. Everything else - another word in the query,
 an unknown tag, a number that is none, a tag that is not compiled yet, a database that is away - goes on to the
 application, so that every error and every rule stands in one place.
 
@@ -14,7 +15,8 @@ the ETag makes that cheap.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
@@ -24,18 +26,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from conditions.errors import ConditionsError
 from conditions.iov import MAX_NUMBER, Run
+from conditions.payload import check_payload_name
 from conditions.resolve import TagFacts
 from conditions.server.answers import Answer, Answers
 from conditions.server.arguments import tag_name
 from conditions.server.library import Library
+from conditions.server.responses import FRESH_S
 from conditions.server.revisions import Revisions
 from conditions.server.service import Service
+from conditions.server.stacks import facts_said, stacked
 from conditions.tags import TagState
 
-FRESH_S: Final = 60
 FOR_EVER: Final = b"public, max-age=31536000, immutable"
 FOR_A_WHILE: Final = b"public, max-age=%d" % FRESH_S
 ASK_AGAIN: Final = b"no-cache"
+MOST_TAGS: Final = 100  # of a stack
+MOST_NAMES: Final = 1_000
 _JSON: Final = (b"content-type", b"application/json")
 _VARY: Final = (b"vary", b"Host")
 Headers: TypeAlias = list[tuple[bytes, bytes]]
@@ -59,6 +65,7 @@ class Front:
             "/v2/payloadiovs": self._hsf,
             "/v2/payloadiovs/": self._hsf,
             "/v1/resolve": self._resolve,
+            "/v1/facts": self._facts,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,10 +112,14 @@ class Front:
         return None if answer is None else _Reply(answer, _kept(facts, FOR_A_WHILE))
 
     async def _resolve(self, scope: Scope) -> _Reply | None:
-        """The winners for a run from a stack of one tag, all or by name."""
-        asked = _stack_of_one(scope["query_string"])
-        found = None if asked is None else await self._find(asked.tag)
-        if asked is None or found is None:
+        """The winners for a run from a stack of tags, all or by name."""
+        asked = _stack_asked(scope["query_string"])
+        if asked is None:
+            return None
+        if len(asked.tags) > 1:
+            return await self._stack(asked)
+        found = await self._find(asked.tags[0])
+        if found is None:
             return None
         facts, answers = found
         if facts.state is TagState.INVALID or (facts.state is TagState.OPEN and not asked.allow_open):
@@ -116,20 +127,48 @@ class Front:
         index, names = answers.index, None
         if asked.names:
             if not asked.names <= set(index.names):
-                return None
+                return await self._stack(asked)
             names = sorted(np.searchsorted(index.names, list(asked.names)).tolist())
         answer = answers.resolved(index.segment_at(asked.run.key), asked.run, facts, names)
         return None if answer is None else _Reply(answer, _kept(facts, FOR_A_WHILE))
 
+    async def _stack(self, asked: _Asked) -> _Reply | None:
+        """The winners from tags that cannot change any more, also for names that none of them has."""
+        tags = await self._all_now(asked.tags)
+        if tags is None or any(facts.state is not TagState.PUBLISHED for facts in tags):
+            return None
+        found = [(facts, answers) for facts in tags if (answers := self.library.find(facts)) is not None]
+        if len(found) < len(tags):
+            return None
+        answer = await asyncio.to_thread(stacked, found, asked.run, asked.names)
+        return _Reply(answer, FOR_A_WHILE)
+
+    async def _facts(self, scope: Scope) -> _Reply | None:
+        """State and content of tags; those that cannot change any more are known without the database."""
+        pairs = [pair.partition(b"=") for pair in scope["query_string"].split(b"&")]
+        if len(pairs) > MOST_TAGS or any(name != b"tag" or not _is_plain(value) for name, _, value in pairs):
+            return None
+        tags = await self._all_now([value for _, _, value in pairs])
+        return None if tags is None else _Reply(facts_said(tags), ASK_AGAIN)
+
+    async def _all_now(self, raw: Sequence[bytes]) -> list[TagFacts] | None:
+        """The tags that values of a query name, as they are now; None unless all are there, each once."""
+        tags = [facts for facts in await asyncio.gather(*map(self._now, raw)) if facts is not None]
+        return tags if len({facts.id for facts in tags}) == len(raw) else None
+
     async def _find(self, raw: bytes) -> tuple[TagFacts, Answers] | None:
         """The tag that a value of a query names, as it is now, and its answers."""
-        try:
-            name = tag_name(unquote(raw.decode("latin-1"))) if b"%" in raw else raw.decode("latin-1")
-            facts = self.revisions.fixed.get(name) or await self.revisions.facts(name)
-        except ConditionsError:
-            return None
+        facts = await self._now(raw)
         answers = None if facts is None else self.library.find(facts)
         return None if facts is None or answers is None else (facts, answers)
+
+    async def _now(self, raw: bytes) -> TagFacts | None:
+        """The tag that a value of a query names, as it is now."""
+        try:
+            name = tag_name(unquote(raw.decode("latin-1"))) if b"%" in raw else raw.decode("latin-1")
+            return self.revisions.fixed.get(name) or await self.revisions.facts(name)
+        except ConditionsError:
+            return None
 
     def _ending(self, send: Send) -> Send:
         """Close when the application has."""
@@ -167,10 +206,10 @@ class _Reply:
 class _Asked:
     """A question to `/v1/resolve`."""
 
-    __slots__ = ("allow_open", "names", "run", "tag")
+    __slots__ = ("allow_open", "names", "run", "tags")
 
-    def __init__(self, tag: bytes, run: Run, names: set[str], allow_open: bool) -> None:
-        self.tag, self.run, self.names, self.allow_open = tag, run, names, allow_open
+    def __init__(self, tags: list[bytes], run: Run, names: set[str], allow_open: bool) -> None:
+        self.tags, self.run, self.names, self.allow_open = tags, run, names, allow_open
 
 
 def _asked(raw: bytes, *wanted: bytes) -> list[bytes] | None:
@@ -195,8 +234,8 @@ def _key(exp: bytes, run: bytes) -> int | None:
     return None if max(numbers) > MAX_NUMBER else Run(*numbers).key
 
 
-def _stack_of_one(raw: bytes) -> _Asked | None:
-    """A question about one tag and one run, None for everything else."""
+def _stack_asked(raw: bytes) -> _Asked | None:
+    """A question about tags as they are now and one run, None for everything else."""
     tags: list[bytes] = []
     runs: list[str] = []
     names: set[str] = set()
@@ -216,12 +255,19 @@ def _stack_of_one(raw: bytes) -> _Asked | None:
                 allow_open = value == b"1"
             case _:
                 return None
-    if len(tags) != 1 or len(runs) != 1 or raw.count(b"allow_open=") > 1 or b"%25" in tags[0]:
+    if not 0 < len(tags) <= MOST_TAGS or len(runs) != 1 or raw.count(b"allow_open=") > 1:
+        return None
+    if len(names) > MOST_NAMES or not all(map(_is_plain, tags)):
         return None
     try:
-        return _Asked(tags[0], Run.parse(runs[0]), names, allow_open)
+        return _Asked(tags, Run.parse(runs[0]), {check_payload_name(name) for name in names}, allow_open)
     except ConditionsError:
         return None
+
+
+def _is_plain(tag: bytes) -> bool:
+    """Whether this is a tag's name, quoted at most once, and no content revision of it."""
+    return not any(sign in tag.lower() for sign in (b"+", b"@", b"%25", b"%40"))
 
 
 def _kept(facts: TagFacts, published: bytes) -> bytes:
