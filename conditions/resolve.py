@@ -19,6 +19,7 @@ from conditions.iov import IntervalOfValidity, Run
 from conditions.payload import Payload
 from conditions.tags import TagState
 
+UNKNOWN_REVISION: Final = -1  # of a snapshot without details, and of servers that only speak Belle II's wire
 _REVISION: Final = re.compile(r"[0-9]{1,18}")
 
 
@@ -37,8 +38,9 @@ class TagRef:
 class TagFacts:
     """What decides whether an answer from a tag still holds.
 
-    `content_revision` is the one that answers are made from: the present one, unless the past was asked for. `digest`
-    is that of the published content, None where there is none yet or the past was asked for.
+    `content_revision` is the one that answers are made from: the present one, unless the past was asked for; it is
+    UNKNOWN_REVISION from who does not know it. `digest` is that of the published content, None where there is none yet
+    or the past was asked for.
     """
 
     name: str
@@ -46,6 +48,11 @@ class TagFacts:
     content_revision: int
     digest: str | None = None
     id: int = 0
+
+    @property
+    def known_revision(self) -> int | None:
+        """The content revision, None where it is not known."""
+        return None if self.content_revision == UNKNOWN_REVISION else self.content_revision
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 # Columns that a table cuts: digits enough to tell files apart, and the start of what may be 10^5 IoVs. JSON has all.
-WIDEST = {"sha256": 12, "before": 100, "after": 100}
+WIDEST = {"sha256": 12, "md5": 12, "before": 100, "after": 100}
 Record = Mapping[str, Any]  # column name -> value that JSON knows, or a datetime
 
 
@@ -48,7 +48,7 @@ def _cell(column: str, value: Any) -> str:
     text, widest = " ".join(_text(value).split()), WIDEST.get(column)
     if widest is None or len(text) <= widest:
         return text
-    return text[:widest] if column == "sha256" else f"{text[: widest - 1]}…"
+    return text[:widest] if column in ("sha256", "md5") else f"{text[: widest - 1]}…"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

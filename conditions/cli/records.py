@@ -58,8 +58,10 @@ def resolved_record(run: Run, name: str, resolved: Resolved) -> Record:
         "revision": resolved.payload.revision,
         "tag": resolved.tag,
         "iov": str(resolved.iov),
-        "sha256": resolved.payload.sha256,
-        "size_bytes": resolved.payload.size_bytes,
+        # A snapshot without details knows the md5 alone.
+        "sha256": resolved.payload.sha256 or None,
+        "md5": resolved.payload.md5,
+        "size_bytes": None if resolved.payload.size_bytes < 0 else resolved.payload.size_bytes,
     }
 
 

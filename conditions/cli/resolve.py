@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,11 +16,11 @@ from conditions.client import Client
 from conditions.client.client import ClientConfig
 from conditions.client.record import JobRecord
 from conditions.client.stack import STACK_VARIABLES, stack_in_force
-from conditions.errors import ReplayDiffers, StoreError
+from conditions.errors import BadRecord, ReplayDiffers, StoreError
 from conditions.iov import Run
-from conditions.resolve import require
+from conditions.resolve import Resolved, require
 
-COLUMNS = ("run", "name", "revision", "tag", "iov", "sha256")
+COLUMNS = ("run", "name", "revision", "tag", "iov", "sha256", "md5")
 MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S%z"]
 
 
@@ -60,7 +61,9 @@ def resolve(
     may name several places with spaces between them, else CONDITIONS_METADATA, else CONDITIONS_URL.
 
     --replay FILE shows what is in a record (of --record, or of a job), reads every payload's file again, and asks
-    whether the tags still say the same; if not, that is an error (exit code 1).
+    whether the tags still say the same; if not, that is an error (exit code 1). Where nobody can be asked about the
+    tags, that is said, and the exit code is 0: all recorded files are there with the recorded digests. A record without
+    any answer is an error (exit code 2), and of a job that failed it is said.
     """
     if replay is not None:
         if names or tags or runs or record or as_of:
@@ -77,11 +80,11 @@ def resolve(
     if as_of is not None:
         with settings.open() as store:
             found = store.resolve_many(stack, runs, names or None, allow_open=allow_open, as_of=_aware(as_of))
+            _require(found, runs, names, stack)
     else:
         with _client(settings, stack, record, allow_open=allow_open) as client:
             found = client.resolve_many(runs, names or None)
-    for run in runs:
-        require(found[run], names, run, stack)
+            _require(found, runs, names, stack)  # here, so that the record says it
     records = [resolved_record(run, name, one) for run in runs for name, one in found[run].items()]
     echo_records(records, COLUMNS, as_json=settings.as_json)
 
@@ -95,6 +98,10 @@ def _client(settings: Settings, stack: tuple[str, ...], record: Path | None, *, 
 
 def _replayed(settings: Settings, record: JobRecord) -> list[Record]:
     """What the record says, once every file was read and the tags were asked again."""
+    if not record.lookups:
+        raise BadRecord(record.origin, "nothing was asked, so that nothing can be replayed")
+    if record.failure is not None:
+        click.echo(f"the recorded job failed after what is shown here: {record.failure}", err=True)
     with conditions.open(settings.store, user=settings.user, replay=record) as client:
         for payload in {won.payload: None for found in record.lookups.values() for won in found}:
             client.path(payload)
@@ -108,6 +115,14 @@ def _replayed(settings: Settings, record: JobRecord) -> list[Record]:
     return [
         resolved_record(lookup.run, won.payload.name, won) for lookup, found in record.lookups.items() for won in found
     ]
+
+
+def _require(
+    found: Mapping[Run, Mapping[str, Resolved]], runs: Sequence[Run], names: Sequence[str], stack: Sequence[str]
+) -> None:
+    """Every named payload for each run."""
+    for run in runs:
+        require(found[run], names, run, stack)
 
 
 def _aware(moment: datetime) -> datetime:

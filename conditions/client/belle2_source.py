@@ -24,7 +24,7 @@ from conditions.client.http import HttpClient, answers_of
 from conditions.errors import BadAnswer, NotFoundError, PastUnknown, TagNotFound
 from conditions.iov import IntervalOfValidity, Run
 from conditions.payload import Payload, check_payload
-from conditions.resolve import Held, IovEntry, Resolved, TagFacts, check_stack, parse_stack, resolve
+from conditions.resolve import UNKNOWN_REVISION, Held, IovEntry, Resolved, TagFacts, check_stack, parse_stack, resolve
 from conditions.tags import TagState, check_usable, parse_state
 from conditions.wire import UNKNOWN_TIME
 
@@ -107,7 +107,9 @@ class Belle2Source:
         with answers_of(self._http.url):
             if tag["name"] != name:
                 raise ValueError(f"it speaks of tag {tag['name']!r} where {name!r} was asked for")
-            return TagFacts(name, parse_state(tag["globalTagStatus"]["name"]), 0, None, tag["globalTagId"])
+            return TagFacts(
+                name, parse_state(tag["globalTagStatus"]["name"]), UNKNOWN_REVISION, None, tag["globalTagId"]
+            )
 
     def _covering(self, facts: TagFacts, run: Run) -> list[IovEntry]:
         """The rows of a tag that cover a run."""

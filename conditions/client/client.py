@@ -179,9 +179,12 @@ class Client:
         return self.source.differences()
 
     def close(self) -> None:
-        """Write the record, if somebody wants it, and let go of the source's connections."""
+        """Write the record, if somebody wants it, and let go of the source's connections.
+
+        A job that failed leaves a record that says so, and none when it was told nothing.
+        """
         try:
-            if self.config.record_to is not None:
+            if self.config.record_to is not None and (self.record.lookups or self.record.failure is None):
                 self.record.write(Path(self.config.record_to))
         finally:
             self.source.close()
@@ -192,6 +195,8 @@ class Client:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None and self._record is not None:
+            self._record.failure = f"{type(error).__name__}: {error}"
         self.close()
 
     def _in_force(self, stack: Sequence[str] | str | None) -> tuple[str, ...]:
@@ -207,8 +212,8 @@ class Client:
         """The answers with testing payloads on top, kept in the record."""
         for entry, facts in zip(stack, tags, strict=False):
             before, self._facts[entry] = self._facts.get(entry, facts), facts
-            # Snapshots without details and Belle II's wire know no revision: theirs is 0.
-            if before.content_revision != facts.content_revision and before.content_revision and facts.content_revision:
+            known = before.known_revision is not None and facts.known_revision is not None
+            if known and before.content_revision != facts.content_revision:
                 log.warning(
                     "tag %s, which is %s, has changed while it is used: content revision %d before, %d now",
                     *(facts.name, facts.state, before.content_revision, facts.content_revision),

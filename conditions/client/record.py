@@ -5,11 +5,13 @@ replay answers from the record alone and takes the files from the cache, or from
 digests. `differences` asks a provider again, so that one sees whether it would still say the same.
 
     {"conditions_record": 1, "versions": {…}, "providers": [name, …], "passed_over": [{"name", "reason"}, …],
+     "failure": null, or why the job ended early,
      "tags": [{"name", "state", "content_revision", "digest"}, …],
      "payloads": [{"name", "revision", "sha256", "md5", "size_bytes", "tag", "iov"}, …],
      "lookups": [{"run", "stack": [tag, …], "names": [name, …] or null, "found": [position in payloads, …]}, …]}
 
-`digest` is that of a published tag. In a stack, `NAME@REVISION` is a tag at a content revision.
+What the provider did not know is null: `content_revision` and `digest` of a tag, `sha256` and `size_bytes` of a
+payload. `digest` is that of a published tag. In a stack, `NAME@REVISION` is a tag at a content revision.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from conditions.errors import BadRecord, NotFoundError, PastUnknown, RefusedErro
 from conditions.iov import IntervalOfValidity, Run
 from conditions.offline.atomic import complete_file
 from conditions.payload import Payload, check_payload
-from conditions.resolve import Resolved, TagFacts, parse_tag_ref
+from conditions.resolve import UNKNOWN_REVISION, Resolved, TagFacts, parse_tag_ref
 from conditions.tags import TagState
 from conditions.wire import UNKNOWN_TIME
 
@@ -64,6 +66,7 @@ class JobRecord:
     passed_over: list[tuple[str, str]] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=versions_in_use)
     origin: str = "this job"
+    failure: str | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
     _values: dict[Resolved, Resolved] = field(default_factory=dict, repr=False, compare=False)  # each kept once
     _found_digests: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict, repr=False, compare=False)
@@ -105,6 +108,7 @@ class JobRecord:
                 "versions": dict(self.versions),
                 "providers": list(self.providers),
                 "passed_over": [{"name": name, "reason": reason} for name, reason in self.passed_over],
+                "failure": self.failure,
                 "tags": [_facts_json(facts) for facts in self.tags],
                 "payloads": [self._resolved_json(won) for won in positions],
                 "lookups": lookups,
@@ -154,6 +158,7 @@ class JobRecord:
                 passed_over=[(str(each["name"]), str(each["reason"])) for each in given["passed_over"]],
                 versions={str(name): str(value) for name, value in given["versions"].items()},
                 origin=origin,
+                failure=None if given.get("failure") is None else str(given["failure"]),
             )
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise BadRecord(origin, f"it is damaged ({type(error).__name__}: {error})") from error
@@ -168,9 +173,9 @@ class JobRecord:
         return {
             "name": payload.name,
             "revision": payload.revision,
-            "sha256": sha256,
+            "sha256": sha256 or None,
             "md5": payload.md5,
-            "size_bytes": size_bytes,
+            "size_bytes": None if size_bytes < 0 else size_bytes,
             "tag": won.tag,
             "iov": str(won.iov),
         }
@@ -180,7 +185,7 @@ def differences(record: JobRecord, source: Source, *, allow_open: bool = True) -
     """What the source answers otherwise than the record, a line each.
 
     A tag that could change when the job ran is asked for at the content revision it had then; where nobody knew that
-    one (it is 0), and from a source that knows no past (a snapshot), for what there is.
+    one, and from a source that knows no past (a snapshot), for what there is.
 
     Raises:
         StoreError: the source cannot answer at all.
@@ -188,7 +193,7 @@ def differences(record: JobRecord, source: Source, *, allow_open: bool = True) -
     fixed = {
         facts.name: facts.content_revision
         for facts in record.tags
-        if facts.state is not TagState.PUBLISHED and facts.content_revision
+        if facts.state is not TagState.PUBLISHED and facts.known_revision is not None
     }
     said: list[str] = []
     for lookup, recorded in record.lookups.items():
@@ -237,13 +242,15 @@ def _facts_json(facts: TagFacts) -> dict[str, Any]:
     return {
         "name": facts.name,
         "state": facts.state.value,
-        "content_revision": facts.content_revision,
+        "content_revision": facts.known_revision,
         "digest": facts.digest,
     }
 
 
 def _facts_from(given: Mapping[str, Any]) -> TagFacts:
-    return TagFacts(str(given["name"]), TagState(given["state"]), int(given["content_revision"]), given["digest"])
+    revision = given["content_revision"]
+    known = UNKNOWN_REVISION if revision is None else int(revision)
+    return TagFacts(str(given["name"]), TagState(given["state"]), known, given["digest"])
 
 
 def _lookup_from(given: Mapping[str, Any]) -> Lookup:
@@ -257,9 +264,9 @@ def _resolved_from(given: Mapping[str, Any]) -> Resolved:
     payload = Payload(
         name=str(given["name"]),
         revision=int(given["revision"]),
-        sha256=str(given["sha256"]),
+        sha256=str(given["sha256"] or ""),
         md5=str(given["md5"]),
-        size_bytes=int(given["size_bytes"]),
+        size_bytes=-1 if given["size_bytes"] is None else int(given["size_bytes"]),
         metadata={},
         created_at=UNKNOWN_TIME,
         created_by="",

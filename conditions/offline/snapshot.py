@@ -36,7 +36,7 @@ from conditions.offline.schema import (
 )
 from conditions.offline.tag_index import TagIndex, index_of
 from conditions.payload import Payload
-from conditions.resolve import Held, Resolved, TagFacts, TagRef, check_stack, parse_stack
+from conditions.resolve import UNKNOWN_REVISION, Held, Resolved, TagFacts, TagRef, check_stack, parse_stack
 from conditions.tags import TagState, check_usable, near_names, parse_state
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class SnapshotTag:
-    """A tag in a snapshot. What only the details know is None, or revision 0, in one without them."""
+    """A tag in a snapshot. What only the details know is unknown in one without them."""
 
     facts: TagFacts
     n_iovs: int
@@ -129,7 +129,7 @@ class SnapshotSource:
         return Held(answer, IntervalOfValidity.from_keys(first_key, final_key), self.tag_facts(stack))
 
     def tag_facts(self, stack: Sequence[str] | str) -> tuple[TagFacts, ...]:
-        """State and content revision of each tag of a stack; revision 0 when the snapshot has no details."""
+        """State and content revision of each tag of a stack; an unknown revision when the snapshot has no details."""
         with self._reading():
             return tuple(self._tag(ref) for ref in parse_stack(stack))
 
@@ -306,13 +306,14 @@ def is_snapshot(path: Path) -> bool:
 
 def _read_facts(path: Path, connection: sqlite3.Connection, detailed: bool) -> Iterator[TagFacts]:
     """Every tag of a snapshot, looked at."""
-    statement = "SELECT globalTagId, globalTagName, globalTagStatus, 0, NULL FROM globaltags"
+    statement = "SELECT globalTagId, globalTagName, globalTagStatus, NULL, NULL FROM globaltags"
     if detailed:
         statement = """
-            SELECT globalTagId, globalTagName, globalTagStatus, ifnull(contentRevision, 0), digest
+            SELECT globalTagId, globalTagName, globalTagStatus, contentRevision, digest
             FROM globaltags LEFT JOIN tagDetails USING (globalTagId)
         """
-    for tag_id, name, status, content_revision, digest in connection.execute(statement):
+    for tag_id, name, status, known_revision, digest in connection.execute(statement):
+        content_revision = UNKNOWN_REVISION if known_revision is None else known_revision
         if type(tag_id) is not int or not isinstance(name, str) or type(content_revision) is not int:
             raise BadSnapshot(path, f"tag {name!r} has the number {tag_id!r} and content revision {content_revision!r}")
         try:

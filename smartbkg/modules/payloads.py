@@ -111,7 +111,7 @@ class PayloadModels:
             "tag": resolved.tag,
             "iov": str(resolved.iov),
             "tag_state": None if facts is None else facts.state.value,
-            "tag_content_revision": None if facts is None else facts.content_revision,
+            "tag_content_revision": None if facts is None else facts.known_revision,
             "tag_digest": None if facts is None else facts.digest,
         }
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from conditions import JobRecord
 
 Command = Callable[..., Any]  # the fixtures of conftest.py
 
@@ -128,3 +131,49 @@ def test_several_places_are_asked_in_order(run_command: Command, done: Command, 
     assert answer.code == 1
     assert "no provider of conditions is left: http://127.0.0.1:1: " in answer.err
     assert "/nowhere/snap.sqlite: /nowhere/snap.sqlite cannot be used: there is no such file" in answer.err
+
+
+def test_what_failed_is_no_record_that_can_be_replayed(
+    run_command: Command, stack: tuple[str, str], tmp_path: Path
+) -> None:
+    record = tmp_path / "job.json"
+    assert run_command("resolve", "--tag", "nobody", "--run", "7,1", "--record", str(record)).code == 3
+    assert not record.exists()
+    assert run_command("resolve", "gain", "--tag", "upper", "--run", "8,0", "--record", str(record)).code == 3
+    assert json.loads(record.read_text())["failure"] == "NoPayloadForRun: no payload 'gain' for 8:0 in upper"
+    again = run_command("resolve", "--replay", str(record))
+    assert "the recorded job failed after what is shown here: NoPayloadForRun" in again.err
+
+
+def test_a_replay_of_nothing_is_no_success(run_command: Command, tmp_path: Path) -> None:
+    JobRecord().write(tmp_path / "job.json")
+    answer = run_command("resolve", "--replay", str(tmp_path / "job.json"))
+    assert (answer.code, answer.out) == (2, "")
+    assert "nothing was asked" in answer.err
+
+
+def test_a_replay_without_the_server_says_in_its_help_what_it_means(
+    done: Command, run_command: Command, stack: tuple[str, str], tmp_path: Path
+) -> None:
+    record = str(tmp_path / "job.json")
+    done("resolve", "--tag", "lower", "--run", "7,120", "--record", record)
+    done("resolve", "--replay", record)
+    help_text = " ".join(done("resolve", "--help").out.split())
+    assert "Where nobody can be asked about the tags, that is said, and the exit code is 0" in help_text
+
+
+def test_what_a_plain_snapshot_does_not_know_is_null_and_its_md5_can_be_compared(
+    done: Command, stack: tuple[str, str], tmp_path: Path
+) -> None:
+    snapshot, record = str(tmp_path / "snap.sqlite"), tmp_path / "job.json"
+    done("download", "lower", "-o", snapshot)
+    words = ("resolve", "--tag", "lower", "--run", "7,120", "--json")
+    ours, theirs = done(*words).json, done(*words, "--store", snapshot, "--record", str(record)).json
+    assert [(each["sha256"], each["size_bytes"]) for each in theirs] == [(None, None)] * 2
+    assert [each["md5"] for each in theirs] == [each["md5"] for each in ours]
+    shown = done("resolve", "--tag", "lower", "--run", "7,120", "--store", snapshot).out.splitlines()[1].split()
+    assert shown[-2:] == ["-", ours[0]["md5"][:12]]
+    said = json.loads(record.read_text())
+    assert [(tag["content_revision"], tag["digest"]) for tag in said["tags"]] == [(None, None)]
+    assert {(each["sha256"], each["size_bytes"]) for each in said["payloads"]} == {(None, None)}
+    assert JobRecord.read(record).to_json() == said
