@@ -324,7 +324,7 @@ def test_of_two_stores_that_claim_a_bucket_at_once_one_wins(tmp_path: Path, buck
     for url in urls:
         open_store(url, tmp_path).close()
     outcomes = run_together(claim, [(url, bucket_url, f"p{n}") for n, url in enumerate(urls)])
-    assert sorted(outcome.error or "" for outcome in outcomes) == ["", *["FilesNotOurs"] * 3]
+    assert sorted(outcome.error or "" for outcome in outcomes) == ["", *["FilesNotOurs"] * 3], outcomes
 
 
 def upload_many(url: str, bucket_url: str, rounds: int) -> list[int]:
