@@ -164,7 +164,7 @@ def check_usable(tag: str, state: TagState, *, allow_open: bool) -> None:
         raise TagNotUsable(tag, state.value, "nothing can be resolved with it any more")
     if state is TagState.OPEN and not allow_open:
         raise TagNotUsable(
-            tag, state.value, "it can still change, so it must be asked for explicitly (allow_open=True, --allow-open)"
+            tag, state.value, "it can still change, so it must be asked for explicitly (allow_open=True)"
         )
 
 

@@ -11,6 +11,7 @@ from importlib import import_module
 import click
 
 from conditions.cli.options import Noun
+from conditions.cli.output import in_shell
 from conditions.errors import BadInputError, ConditionsError, NotFoundError
 
 NOUNS = {
@@ -52,7 +53,7 @@ class Main(Noun):
         except BrokenPipeError:
             raise  # the reader of our stdout has seen enough: click ends us quietly
         except (ConditionsError, OSError) as error:
-            click.echo(f"error: {' '.join(str(error).split())}", err=True)
+            click.echo(f"error: {in_shell(error)}", err=True)
             sys.exit(exit_code(error))
 
 

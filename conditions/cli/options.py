@@ -75,6 +75,20 @@ class Verb(click.Command):
         self.params.extend(_global_options())
         self.example = example
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words; a run or interval that begins with a dash is no option that is missing."""
+        try:
+            return super().parse_args(ctx, list(args))
+        except click.NoSuchOption as error:
+            given = next((word for word in args if re.match(r"-[0-9]", word)), None)
+            if given is None:
+                raise
+            raise click.UsageError(
+                f"{given!r} is no interval or name: a first run is 0,0 or later ('always' is 0,0,-1,-1), "
+                "and what has to begin with a dash stands after a free-standing --",
+                ctx,
+            ) from error
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the example as the last block."""
         _write_example(formatter, self.example)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -12,7 +13,14 @@ import click
 
 # Columns that a table cuts: digits enough to tell files apart, and the start of what may be 10^5 IoVs. JSON has all.
 WIDEST = {"sha256": 12, "md5": 12, "before": 100, "after": 100}
+# What a caller in Python gives as an argument is an option here.
+_ARGUMENT = re.compile(r"\b(allow_open|allow_closed|fix_closed)=True")
 Record = Mapping[str, Any]  # column name -> value that JSON knows, or a datetime
+
+
+def in_shell(error: Exception) -> str:
+    """What an error says, on one line, with options in place of Python's arguments."""
+    return _ARGUMENT.sub(lambda found: f"--{found[1].replace('_', '-')}", " ".join(str(error).split()))
 
 
 def echo_record(record: Record, *, as_json: bool) -> None:

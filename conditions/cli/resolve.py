@@ -16,9 +16,10 @@ from conditions.client import Client
 from conditions.client.client import ClientConfig
 from conditions.client.record import JobRecord
 from conditions.client.stack import STACK_VARIABLES, stack_in_force
-from conditions.errors import BadRecord, ReplayDiffers, StoreError
+from conditions.errors import BadRecord, NoPayloadForRun, ReplayDiffers, StoreError
 from conditions.iov import Run
 from conditions.resolve import Resolved, require
+from conditions.tags import near_names
 
 COLUMNS = ("run", "name", "revision", "tag", "iov", "sha256", "md5")
 MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S%z"]
@@ -82,9 +83,16 @@ def resolve(
             found = store.resolve_many(stack, runs, names or None, allow_open=allow_open, as_of=_aware(as_of))
             _require(found, runs, names, stack)
     else:
-        with _client(settings, stack, record, allow_open=allow_open) as client:
-            found = client.resolve_many(runs, names or None)
-            _require(found, runs, names, stack)  # here, so that the record says it
+        try:
+            with _client(settings, stack, record, allow_open=allow_open) as client:
+                found = client.resolve_many(runs, names or None)
+                _require(found, runs, names, stack)  # here, so that the record says it
+        except NoPayloadForRun as error:
+            with _client(settings, stack, None, allow_open=allow_open) as client:
+                there = {name for of_run in client.resolve_many(runs).values() for name in of_run}
+            raise NoPayloadForRun(
+                error.names, error.run, stack, near_names(error.name, there - {error.name})
+            ) from error
     records = [resolved_record(run, name, one) for run in runs for name, one in found[run].items()]
     echo_records(records, COLUMNS, as_json=settings.as_json)
 

@@ -88,11 +88,14 @@ def modify(settings: Settings, name: str, new_name: str | None, description: str
 @tag.command(example="conditions tag clone user_demo_first user_demo_second")
 @click.argument("name")
 @click.argument("new_name")
+@click.option("--description", help="What it is for; that of the other one when not given.")
 @click.pass_obj
-def clone(settings: Settings, name: str, new_name: str) -> None:
+def clone(settings: Settings, name: str, new_name: str, description: str | None) -> None:
     """Make an OPEN tag with the contents of another one."""
     with settings.open() as store:
         made = store.clone_tag(name, new_name)
+        if description is not None:
+            made = store.modify_tag(new_name, description=description)
     echo_record(tag_record(made), as_json=settings.as_json)
 
 

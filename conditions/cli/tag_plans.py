@@ -11,7 +11,7 @@ import click
 
 from conditions.cli.confirm import confirm_name, confirm_option
 from conditions.cli.options import NameFilter, Settings, Verb, as_interval, as_run, name_filter
-from conditions.cli.output import Record, echo_record
+from conditions.cli.output import Record, echo_record, in_shell
 from conditions.cli.plans import base_revision_option, dry_run_option, echo_lines, echo_plan
 from conditions.diff import Difference, TagDiff
 from conditions.errors import BadInputError
@@ -98,7 +98,7 @@ def running_update(
     try:
         mode = RunningMode(allow_closed, full_replacement, fix_closed, simple)
     except BadInputError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(in_shell(error)) from error
     shown = False
     with settings.open() as store:
         update = partial(store.running_update, running, staging, first_run, mode=mode)

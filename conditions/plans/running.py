@@ -42,7 +42,7 @@ class RunningMode:
 
     def __post_init__(self) -> None:
         if self.allow_closed and self.fix_closed:
-            raise BadInputError("a running update cannot both keep ends (allow_closed) and open them (fix_closed)")
+            raise BadInputError("an update cannot both keep ends (allow_closed=True) and open them (fix_closed=True)")
         if self.simple and (self.allow_closed or self.fix_closed):
             raise BadInputError("a simple update has no ends, so that there is nothing to allow or to open")
 
@@ -166,7 +166,7 @@ def _name_faults(
         if reach is None or row.iov.final_key > reach.final_key:
             reach = row.iov
     if not (mode.takes_ends or mode.fix_closed or mode.simple or rows[-1].iov.is_open):
-        yield ("closed payload", "(ends can be allowed or opened)"), rows[-1]
+        yield ("closed payload", "(allow_closed=True lets them end, fix_closed=True opens them)"), rows[-1]
 
 
 def _parts(rows: Sequence[IovEntry], first_run: Run, mode: RunningMode) -> list[_Part]:

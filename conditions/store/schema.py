@@ -27,6 +27,8 @@ HEAD: Final = "0002"  # the newest migration; written down because asking alembi
 _NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # file systems where a file has one name only
 _UPGRADE_LOCK: Final = 0x636F6E64  # any number, the same for all upgrades of one PostgreSQL database
 
+_SNAPSHOT_TABLES: Final = frozenset({"baseUrls", "globaltags", "iovs", "payloadNames"})
+
 
 def head() -> str:
     """The schema revision this program needs."""
@@ -126,6 +128,9 @@ def _read_revision(url: URL, connection: Connection) -> str | None:
     if "alembic_version" in tables:
         found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
         return None if found is None else str(found)
+    if _SNAPSHOT_TABLES.issubset(tables):
+        advice = "look into it with 'conditions snapshot show', give it to jobs in CONDITIONS_METADATA"
+        raise StoreUnavailable(shown(url), f"it is a snapshot and no store: {advice}")
     if tables:
         raise StoreUnavailable(shown(url), f"it is another program's database, with tables {', '.join(tables[:3])}")
     return None

@@ -8,6 +8,7 @@ from importlib import import_module
 import click
 
 from conditions.cli import exit_code
+from conditions.cli.output import in_shell
 from conditions.errors import ConditionsError
 from smartbkg import __version__
 from smartbkg.errors import SmartBkgError, UnknownName
@@ -50,7 +51,7 @@ class LazyGroup(click.Group):
         except BrokenPipeError:
             raise  # the reader of our stdout has seen enough: click ends us quietly
         except (SmartBkgError, ConditionsError, OSError) as error:
-            click.echo(f"error: {' '.join(str(error).split())}", err=True)
+            click.echo(f"error: {in_shell(error)}", err=True)
             if isinstance(error, ConditionsError):
                 sys.exit(exit_code(error))
             sys.exit(NOT_FOUND if isinstance(error, UnknownName | FileNotFoundError) else REFUSED)

@@ -58,6 +58,12 @@ def test_a_named_payload_that_is_missing_is_not_found(run_command: Command, stac
     assert answer.err == "error: no payload 'gain' for 8:0 in upper\n"
 
 
+def test_a_payload_that_looks_like_the_missing_one_is_offered(run_command: Command, first_tag: str) -> None:
+    words = ["resolve", "--tag", first_tag, "--run", "7,1", "--allow-open"]
+    answer = run_command(*words, "GIAN.txt")
+    assert (answer.code, "(did you mean 'gain.txt'?)" in answer.err) == (3, True)
+
+
 def test_only_named_payloads_are_shown(done: Command, stack: tuple[str, str]) -> None:
     answer = done("resolve", "map", "--tag", "lower", "--run", "7,1", "--json")
     assert [record["name"] for record in answer.json] == ["map"]

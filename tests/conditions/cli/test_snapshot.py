@@ -70,6 +70,17 @@ def test_resolve_reads_a_snapshot_as_it_reads_a_store(
     assert run_command("resolve", "--tag", "mc17", "--run", "7,1").code == 3
 
 
+def test_a_snapshot_that_is_taken_for_a_store_is_told_from_one(
+    run_command: Command, done: Command, filled: list[str], tmp_path: Path
+) -> None:
+    path = str(tmp_path / "snapshot.sqlite")
+    done("download", *filled, "-o", path)
+    answer = run_command("--store", path, "tag", "list")
+    assert (answer.code, "it is a snapshot and no store" in answer.err) == (1, True)
+    assert "conditions snapshot show" in answer.err
+    assert "CONDITIONS_METADATA" in answer.err
+
+
 def test_another_reader_finds_what_the_command_wrote(done: Command, filled: list[str], tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite"
     done("download", *filled, "-o", str(path), "--details", "--base-url", "https://example.org/files/")

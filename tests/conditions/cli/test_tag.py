@@ -84,6 +84,19 @@ def test_clone_takes_the_contents_along(done: Command, first_tag: str) -> None:
     assert done("tag", "clone", first_tag, "copy", "--json").json["payloads"] == 1
 
 
+def test_a_clone_may_have_a_description_of_its_own(done: Command, first_tag: str) -> None:
+    made = done("tag", "clone", first_tag, "copy", "--description", "mine", "--json").json
+    assert (made["description"], made["payloads"]) == ("mine", 1)
+
+
+def test_an_interval_that_begins_with_a_dash_is_no_option(run_command: Command, first_tag: str) -> None:
+    answer = run_command("iov", "add", first_tag, "gain.txt", "-1,-1,-1,-1")
+    assert answer.code == 2
+    assert "a first run is 0,0 or later ('always' is 0,0,-1,-1)" in answer.err
+    mistyped = run_command("iov", "list", first_tag, "--revison", "x")
+    assert (mistyped.code, "--revison" in mistyped.err) == (2, True)
+
+
 @pytest.mark.parametrize("answer", ["", "frist\n", None], ids=["nothing", "another name", "another name as option"])
 def test_publish_without_the_name_again_does_nothing(
     run_command: Command, done: Command, first_tag: str, answer: str | None

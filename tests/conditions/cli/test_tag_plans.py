@@ -120,7 +120,7 @@ def test_an_update_that_breaks_a_rule_is_refused_with_the_payloads(run_command: 
     fill("staging", STAGING, "TESTING", "VALIDATED")
     words = ["tag", "running-update", "online", "staging", "--confirm", "online"]
     for options, reason in (
-        (["--run", "1,2"], "3 closed payloads"),
+        (["--run", "1,2"], "3 closed payloads (--allow-closed lets them end, --fix-closed opens them)"),
         (["--run", "1,2", "--simple"], "4 IoVs other than 0,0,-1,-1"),
         (["--run", "1,1", "--allow-closed"], "p1 r2 1,1,-1,-1"),
         (["--run", "1,6", "--allow-closed"], "p2 r2 1,5,1,20"),
