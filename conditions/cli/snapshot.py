@@ -50,7 +50,7 @@ def _wishes(command: Callable[..., Any]) -> Callable[..., Any]:
             "--payloads", "folder", type=path, metavar="DIR", help="Fetch the payload files into this folder."
         ),
         click.option("--layout", type=click.Choice(["hashed", "flat"]), default="hashed", help="Names of the files."),
-        click.option("--details", is_flag=True, help="Keep sha256, sizes, metadata and digests as well."),
+        click.option("--details", is_flag=True, help="Keep sha256, sizes, metadata and digests too; advised."),
         click.option("--run-range", "runs", type=as_interval, metavar="IOV", help="Only these runs, IoVs cut to them."),
         click.option("--append", is_flag=True, help="Add to the file; bring tags that it has up to date."),
         click.option("--force", is_flag=True, help="Replace a file that is there."),
@@ -79,6 +79,9 @@ def download(settings: Settings, tags: tuple[str, ...], wishes: Wishes) -> None:
     A job reads it with CONDITIONS_METADATA=snapshot.sqlite and finds payload files in a folder 'payloads' beside it, or
     in those of CONDITIONS_PAYLOADS. The file appears complete or not at all; payload files are verified, and those that
     are there already are not fetched again. Without TAG the stack comes from CONDITIONS_TAGS or BELLE2_CONDB_GLOBALTAG.
+
+    Without --details the file has the tables that other programs expect, and nothing else: jobs get the same payloads
+    from it, but their records know no content revisions and digests of tags, and no sha256 of files that were not read.
 
     With --run-range the snapshot answers for these runs only. With --append a tag that became INVALID is kept, and
     marked, so that no job uses it any more.

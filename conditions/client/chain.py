@@ -15,6 +15,7 @@ next one takes over, it has to agree with what the job was told so far:
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ from conditions.tags import TagState
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+_ERRNO: Final = re.compile(r"Failed to establish a new connection: |\[Errno -?\d+\] ")
 REMEMBERED: Final = 1000  # answers that are compared when another provider takes over
 
 
@@ -161,7 +163,7 @@ class Chain:
                     done = action(source)
                     self._settle(provider, source, stack)
                 except StoreError as error:
-                    self._pass_over(PassedOver(provider, str(error)))
+                    self._pass_over(PassedOver(provider, _why(provider, error)))
                 except (TagNotFound, PastUnknown) as error:
                     if self._settled or (optional and agrees):
                         raise
@@ -176,7 +178,7 @@ class Chain:
             try:
                 self._now = provider, provider.open()
             except StoreError as error:
-                self._pass_over(PassedOver(provider, str(error)))
+                self._pass_over(PassedOver(provider, _why(provider, error)))
             else:
                 return self._now
         raise self._nobody()
@@ -268,6 +270,14 @@ class Chain:
 
 class _OtherContent(StoreError):
     """A provider whose published tag is not the one this job has used."""
+
+
+def _why(provider: Provider, error: StoreError) -> str:
+    """An error in few words, for messages that name the provider already."""
+    said = str(error)
+    for before in (f"cannot reach {provider.name}: ", f"{provider.name} cannot be used: "):
+        said = said.removeprefix(before)
+    return _ERRNO.sub("", said)
 
 
 def _digests(answer: Mapping[str, Resolved]) -> _Answer:

@@ -73,7 +73,7 @@ def test_a_job_whose_server_is_killed_ends_with_the_same_result(
             assert job(client, server, dies_at=5) == undisturbed
             assert client.providers == (server.url, str(snapshot))
     said = [record.getMessage() for record in caplog.records if record.name == "conditions.client.chain"]
-    assert said[0].startswith(f"conditions provider {server.url} is passed over: cannot reach {server.url}")
+    assert said[0].startswith(f"conditions provider {server.url} is passed over: ")
     assert said[1:] == [f"conditions come from {snapshot} from now on"]
     # The next job finds no server from the start; this one's record is replayed with the files beside the snapshot.
     caplog.clear()
