@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from conditions.iov import IntervalOfValidity
 from conditions.tags import TagState
+
+if TYPE_CHECKING:
+    from smartbkg.publish import Publication
 
 EPILOG = "Example: smartbkg publish gatgap --tag SmartBKG_GATGAP --state PUBLISHED"
 
@@ -24,8 +28,9 @@ def publish(directory: Path, tag: str, store: str | None, iov: str, state: str |
     """Publish the files of a training in DIRECTORY: checkpoint, export and metrics.
 
     Both payloads, their interval of validity and the tag come in one transaction: all of it or nothing. The same
-    files again change nothing. To publish at a server, put its URL into --store or CONDITIONS_URL, and your token into
-    CONDITIONS_TOKEN or CONDITIONS_TOKEN_FILE.
+    files again change nothing. `--state PUBLISHED` cannot be taken back; unlike `conditions tag publish` it does not ask
+    for the name again, so that scripts can use it. To publish at a server, put its URL into --store or CONDITIONS_URL,
+    and your token into CONDITIONS_TOKEN or CONDITIONS_TOKEN_FILE.
     """
     from conditions.cli.options import Settings
     from smartbkg.publish import PublishConfig, publish_gatgap
@@ -42,4 +47,20 @@ def publish(directory: Path, tag: str, store: str | None, iov: str, state: str |
     what = " and ".join(map(str, done.payloads))
     click.echo(f"{what} {'in' if done.n_added else 'already in'} {done.tag.name} ({done.tag.state}) for {valid}")
     if done.hidden_by is not None:
-        click.echo(f"revision {done.hidden_by} of the tag is higher and wins for run {valid.first}", err=True)
+        click.echo(_advice(done, valid), err=True)
+    if state is not None and done.tag.state is TagState.PUBLISHED:
+        said = "nothing can change it any more; what is better goes into a clone"
+        click.echo(f"{done.tag.name} is PUBLISHED: {said}", err=True)
+
+
+def _advice(done: Publication, iov: IntervalOfValidity) -> str:
+    """What to do where an earlier revision was published and does not win."""
+    tag = done.tag.name
+    said = f"revision {done.hidden_by} of the tag is higher and wins for run {iov.first}; for this one to win, "
+    if done.tag.state is not TagState.OPEN:
+        return f"{said}publish it under another --tag, in front of {tag} in the stack"
+    from smartbkg.publish import CHECKPOINT
+
+    newer = f"--name '{Path(CHECKPOINT).stem}.*' --revision {done.hidden_by}"
+    ending = "" if iov.first.key == 0 else f" (or end it earlier: conditions iov modify {tag} {newer} --last EXP,RUN)"
+    return f"{said}take these runs from the newer one: conditions iov delete {tag} {newer} --within {iov} --cut{ending}"

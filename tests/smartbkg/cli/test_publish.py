@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from conditions import Run, TagState
+from conditions.cli import main as conditions_main
+from conditions.store import open_store
 from smartbkg.cli import main
 from support.trained import write_trained
 
@@ -49,7 +54,24 @@ def test_a_hidden_revision_is_said_on_stderr(store: str, tmp_path: Path) -> None
     first = write_trained(tmp_path / "a")
     for folder in (first, write_trained(tmp_path / "b", seed=2)):
         assert call(folder, "--store", store).exit_code == 0
-    assert "revision 2 of the tag is higher" in call(first, "--store", store).stderr
+    said = call(first, "--store", store, "--iov", "5,0,6,-1")
+    assert "revision 2 of the tag is higher and wins for run 5:0" in said.stderr
+    advice = shlex.split(re.findall(r"(conditions iov delete [^(]+)", said.stderr)[0])
+    ended = CliRunner().invoke(conditions_main, ["--store", store, *advice[1:]])
+    assert ended.exit_code == 0, ended.stderr
+    assert call(first, "--store", store, "--iov", "5,0,6,-1").stderr == ""
+    with open_store(store) as opened:
+        won = {run: opened.resolve(["SmartBKG_GATGAP"], Run(run, 0), allow_open=True) for run in (4, 5, 6, 7)}
+        assert [{each.payload.revision for each in found.values()} for found in won.values()] == [{2}, {1}, {1}, {2}]
+        opened.set_state("SmartBKG_GATGAP", TagState.RUNNING)
+    assert "publish it under another --tag" in call(first, "--store", store).stderr
+
+
+def test_publishing_for_good_is_said(store: str, tmp_path: Path) -> None:
+    trained = write_trained(tmp_path / "trained")
+    assert call(trained, "--store", store).stderr == ""
+    said = call(trained, "--store", store, "--state", "PUBLISHED").stderr
+    assert said == "SmartBKG_GATGAP is PUBLISHED: nothing can change it any more; what is better goes into a clone\n"
 
 
 def test_a_missing_training_is_not_found(store: str, tmp_path: Path) -> None:
