@@ -87,6 +87,8 @@ def problem(error: ConditionsError, *, details: bool = False) -> tuple[int, dict
     said = next((_SAID[kind] for kind in type(error).__mro__ if kind in _SAID), None)
     if said is not None:
         body: dict[str, Any] = {"code": status, "reason": type(error).__name__, "message": said}
+        if details:  # a client of ours makes the error again, without the words that name our places
+            body["details"] = {name: "" if isinstance(value, str) else value for name, value in vars(error).items()}
     else:
         body = wire.error_json(error, status)
         body["reason"] = error.reason if isinstance(error, RequestRefused) else body["reason"]

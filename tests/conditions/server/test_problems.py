@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from conditions import errors
+from conditions import errors, wire
 from conditions.errors import ConditionsError
 from conditions.server.problems import STATUS_OF, RequestRefused, json_bytes, problem, status_of
 
@@ -46,6 +46,10 @@ def test_a_server_in_trouble_says_when_to_come_back_and_not_where_it_keeps_its_d
     status, body, headers = problem(errors.StoreUnavailable("postgresql://db.inside/x", "connection refused"))
     assert (status, int(headers["Retry-After"]) > 0) == (503, True)
     assert "db.inside" not in str(body)
+    told = problem(errors.StoreUnavailable("postgresql://db.inside/x", "connection refused"), details=True)[1]
+    assert "db.inside" not in str(told)
+    assert type(wire.error_from(told)) is errors.StoreUnavailable
+    assert str(wire.error_from(told)) == told["message"]
 
 
 def test_a_status_without_an_error_of_ours_has_a_word_too() -> None:
