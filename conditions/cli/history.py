@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import click
 
+from conditions.cli.changes import change_words
 from conditions.cli.options import Settings, Verb, limit_option
 from conditions.cli.output import echo_record, echo_records
 from conditions.cli.records import audit_record, verification_record
+from conditions.tags import AuditEntry
 
 DAMAGED = 1
-COLUMNS = ("at", "who", "action", "subject", "before", "after")
+COLUMNS = ("at", "who", "action", "subject", "change")
 
 
 def as_moment(text: str) -> datetime:
@@ -43,10 +46,10 @@ def audit(
     until: datetime | None,
     limit: int | None,
 ) -> None:
-    """Show who changed what and when, of all tags and payloads, oldest first."""
+    """Show who changed what and when, of all tags and payloads, oldest first; --json has all of each change."""
     with settings.open() as store:
         entries = store.audit(subject=subject, who=who, action=action, since=since, until=until, limit=limit)
-    echo_records(map(audit_record, entries), COLUMNS, as_json=settings.as_json)
+    _echo(entries, as_json=settings.as_json)
 
 
 @click.command(cls=Verb, example="conditions tag history user_demo_first")
@@ -59,7 +62,7 @@ def audit(
 def history(
     settings: Settings, name: str, action: str | None, who: str | None, since: datetime | None, limit: int | None
 ) -> None:
-    """Show who changed what in a tag and when, oldest first."""
+    """Show who changed what in a tag and when, oldest first; --json has all of each change."""
     with settings.open() as store:
         entries = store.tag_history(name)
     chosen = [
@@ -67,7 +70,17 @@ def history(
         for entry in entries
         if action in (None, entry.action) and who in (None, entry.who) and (since is None or entry.at >= since)
     ]
-    echo_records(map(audit_record, chosen[-limit:] if limit else chosen), COLUMNS, as_json=settings.as_json)
+    _echo(chosen[-limit:] if limit else chosen, as_json=settings.as_json)
+
+
+def _echo(entries: Iterable[AuditEntry], *, as_json: bool) -> None:
+    """A line a change in words, or JSON with all that was before and after."""
+    if as_json:
+        echo_records(map(audit_record, entries), COLUMNS, as_json=True)
+        return
+    echo_records(
+        (dict(audit_record(entry)) | {"change": change_words(entry)} for entry in entries), COLUMNS, as_json=False
+    )
 
 
 @click.command(cls=Verb, example="conditions tag digest user_demo_first")

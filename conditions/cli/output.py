@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 # Columns that a table cuts: digits enough to tell files apart, and the start of what may be 10^5 IoVs. JSON has all.
-WIDEST = {"sha256": 12, "md5": 12, "before": 100, "after": 100}
+WIDEST = {"sha256": 12, "md5": 12, "change": 160}
 # What a caller in Python gives as an argument is an option here.
 _ARGUMENT = re.compile(r"\b(allow_open|allow_closed|fix_closed)=True")
 Record = Mapping[str, Any]  # column name -> value that JSON knows, or a datetime

@@ -71,7 +71,9 @@ def sqlite_path(url: URL) -> Path | None:
 
 
 def shown(url: URL) -> str:
-    """The URL as it may be shown: without the password, which may stand among the options, too."""
+    """The URL as people write it and as it may be shown: no password, which may stand among the options, too."""
+    if url.drivername == "postgresql+psycopg":
+        url = url.set(drivername="postgresql")
     return url.difference_update_query([key for key in url.query if "pass" in key]).render_as_string(hide_password=True)
 
 

@@ -45,6 +45,30 @@ def test_a_history_is_filtered(done: Command, first_tag: str) -> None:
     assert done("tag", "history", first_tag, "--since", "2999-01-01").out == ""
 
 
+def test_a_history_says_in_words_what_changed(done: Command, first_tag: str) -> None:
+    done("tag", "modify", first_tag, "--description", "better")
+    done("iov", "close", first_tag, "1", "--last", "3,-1")
+    for revision in "23":
+        done("payload", "upload", "-", "--name", "gain.txt", stdin=revision)
+    done("tag", "create", "other")
+    for revision, iov in (("2", "4,0,4,-1"), ("3", "5,0,-1,-1")):
+        done("iov", "add", "other", "gain.txt", iov, "--revision", revision)
+    done("iov", "copy", "other", first_tag)
+    done("iov", "delete", first_tag, "--revision", "3")
+    done("tag", "state", first_tag, "TESTING")
+    lines = done("tag", "history", first_tag).out.splitlines()
+    said = [line[lines[0].index("change") :] for line in lines[1:]]
+    assert said == [
+        "name first, state OPEN, type DEV",
+        "+gain.txt r1 0,0,-1,-1",
+        "description better",
+        "gain.txt r1 0,0,-1,-1 -> 0,0,3,-1",
+        "+gain.txt r2 4,0,4,-1 (and 1 more), from other",
+        "-gain.txt r3 5,0,-1,-1",
+        "state OPEN -> TESTING",
+    ]
+
+
 def test_a_digest_is_the_one_of_the_lines(done: Command, run_command: Command, first_tag: str) -> None:
     line = f"gain.txt\t{hashlib.sha256(b'gain.txt').hexdigest()}\t0,0,-1,-1\n"
     expected = hashlib.sha256(line.encode()).hexdigest()

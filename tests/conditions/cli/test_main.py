@@ -108,7 +108,7 @@ def test_a_repair_of_another_store_takes_nothing_from_the_one_in_the_environment
 def test_a_database_that_is_not_there_is_one_line_without_the_password(run_command: Command) -> None:
     answer = run_command("tag", "list", "--store", "postgresql://me:secret@127.0.0.1:1/nothing")
     assert answer.code == 1
-    assert answer.err.startswith("error: postgresql+psycopg://me:***@127.0.0.1:1/nothing cannot be used")
+    assert answer.err.startswith("error: postgresql://me:***@127.0.0.1:1/nothing cannot be used")
     assert answer.err.count("\n") == 1
     assert "secret" not in answer.err
 

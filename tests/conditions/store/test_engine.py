@@ -54,9 +54,9 @@ def test_other_places_are_refused(where: str) -> None:
 
 
 def test_a_password_is_never_shown() -> None:
-    assert shown(database_url("postgresql://ada:secret@h/db")) == "postgresql+psycopg://ada:***@h/db"
+    assert shown(database_url("postgresql://ada:secret@h/db")) == "postgresql://ada:***@h/db"
     options = "password=secret&sslpassword=secret&sslmode=require"
-    assert shown(database_url(f"postgresql://ada@h/db?{options}")) == "postgresql+psycopg://ada@h/db?sslmode=require"
+    assert shown(database_url(f"postgresql://ada@h/db?{options}")) == "postgresql://ada@h/db?sslmode=require"
 
 
 @pytest.mark.parametrize("where", ["postgresql://ada:secret@h:x/db", "postgresql://h:secret/db", "a b://ada:secret@h"])

@@ -105,7 +105,7 @@ def test_a_server_wants_to_know_where_files_are(postgres_url: str) -> None:
 
 
 def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
-    with pytest.raises(StoreUnavailable, match=r"postgresql\+psycopg://ada:\*\*\*@127\.0\.0\.1:1/x") as caught:
+    with pytest.raises(StoreUnavailable, match=r"postgresql://ada:\*\*\*@127\.0\.0\.1:1/x") as caught:
         open_store("postgresql://ada:secret@127.0.0.1:1/x")
     assert "secret" not in str(caught.value)
 
