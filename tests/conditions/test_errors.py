@@ -14,7 +14,9 @@ def test_the_tree_in_the_docstring_is_the_real_one() -> None:
     names = [name for _, name in drawn if name[0].isupper() and hasattr(errors, name)]
     depths = {name: len(bars) // 4 for bars, name in drawn if name in names}
     classes = {
-        name: cls for name, cls in inspect.getmembers(errors, inspect.isclass) if cls.__module__.startswith(errors.__name__)
+        name: cls
+        for name, cls in inspect.getmembers(errors, inspect.isclass)
+        if cls.__module__.startswith(errors.__name__)
     }
     assert set(names) == set(classes)
     for name, cls in classes.items():
