@@ -29,8 +29,8 @@ def publish(directory: Path, tag: str, store: str | None, iov: str, state: str |
 
     Both payloads, their interval of validity and the tag come in one transaction: all of it or nothing. The same
     files again change nothing. `--state PUBLISHED` cannot be taken back; unlike `conditions tag publish` it does not
-    ask for the name again, so that scripts can use it. To publish at a server, put its URL into --store or CONDITIONS_URL,
-    and your token into CONDITIONS_TOKEN or CONDITIONS_TOKEN_FILE.
+    ask for the name again, so that scripts can use it. To publish at a server, put its URL into --store or
+    CONDITIONS_URL, and your token into CONDITIONS_TOKEN or CONDITIONS_TOKEN_FILE.
     """
     from conditions.cli.options import Settings
     from smartbkg.publish import PublishConfig, publish_gatgap
