@@ -94,10 +94,17 @@ def running(function: Callable[..., Any], *args: Any) -> Iterator[ForkServerProc
 
 def _start(target: Callable[..., None], *args: Any) -> tuple[ForkServerProcess, Connection]:
     ours, theirs = _context.Pipe(duplex=False)
-    process = _context.Process(target=target, args=(theirs, *args), daemon=True)
+    # The server that processes are forked from has the environment of whoever used it first.
+    process = _context.Process(target=_in_environment, args=(dict(os.environ), target, theirs, *args), daemon=True)
     process.start()
     theirs.close()
     return process, ours
+
+
+def _in_environment(environment: dict[str, str], target: Callable[..., None], *args: Any) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    target(*args)
 
 
 def _receive(pipe: Connection) -> Outcome | None:

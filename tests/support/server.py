@@ -30,6 +30,8 @@ from conditions.store.schema import upgrade
 from support.postgres import create_database, drop_database, session_cluster, session_template
 
 READY = re.compile(r"listening on (http://\S+) \(")
+# What says where conditions are, and where an application inside the test session counts its requests.
+_FOREIGN = ("CONDITIONS_", "BELLE2_", "PROMETHEUS_MULTIPROC_DIR")
 _MAIN = "from conditions.cli import main; main()"
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
@@ -165,7 +167,7 @@ def session_server(config: pytest.Config, kind: str) -> Server:
 
 def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
     """The variables of whoever runs the tests, without those that say where conditions are."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CONDITIONS_", "BELLE2_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
     return kept | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} | dict(more or {})
 
 

@@ -18,7 +18,12 @@ from conditions.errors import BadInputError, TokenRefused
 from conditions.rights import ADMIN, CREATE_IOV, Caller
 from conditions.server import auth
 
-NOW = datetime.now(UTC)
+
+def now() -> datetime:
+    """The present; a session is longer than a token of these tests lives."""
+    return datetime.now(UTC)
+
+
 SECRET = auth.secret_key(b"s" * 32)
 ADA = Caller("ada", ("mc.*",), ("online",), ("GAT.*",))
 
@@ -39,11 +44,11 @@ def pem(private: Any) -> tuple[bytes, bytes]:
 
 
 def test_a_token_says_who_and_what() -> None:
-    assert check().caller(auth.issue(SECRET, ADA, NOW, 60)) == ADA
+    assert check().caller(auth.issue(SECRET, ADA, now(), 60)) == ADA
 
 
 def test_a_user_without_rights_has_none() -> None:
-    assert check().caller(auth.issue(SECRET, Caller("bob"), NOW, 60)) == Caller("bob")
+    assert check().caller(auth.issue(SECRET, Caller("bob"), now(), 60)) == Caller("bob")
 
 
 @pytest.mark.parametrize("made", ["ed25519", "rsa", "ec"])
@@ -56,17 +61,17 @@ def test_a_public_key_believes_its_private_key(made: str, tmp_path: Path) -> Non
     (tmp_path / "private").write_bytes(private)
     (tmp_path / "public").write_bytes(public)
     signing, checking = auth.read_key(tmp_path / "private"), auth.read_key(tmp_path / "public")
-    token = auth.issue(signing, ADA, NOW, 60)
+    token = auth.issue(signing, ADA, now(), 60)
     assert check(checking).caller(token) == check(signing).caller(token) == ADA
     with pytest.raises(BadInputError, match="private"):
-        auth.issue(checking, ADA, NOW, 60)
-    other = auth.issue(SECRET, ADA, NOW, 60)
+        auth.issue(checking, ADA, now(), 60)
+    other = auth.issue(SECRET, ADA, now(), 60)
     with pytest.raises(TokenRefused, match="does not go with"):
         check(checking).caller(other)
     # The public key is known to everybody: a token signed with it as a secret must not pass.
     head = {"alg": "HS256", "typ": "JWT"}
     signed = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256)
-    claims = {"sub": "eve", "exp": int(NOW.timestamp()) + 60, ADMIN: [".*"]}
+    claims = {"sub": "eve", "exp": int(now().timestamp()) + 60, ADMIN: [".*"]}
     body = forged(head, claims).rsplit(".", 1)[0]
     mac = signed.sign(body.encode(), public)
     swapped = body + "." + base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
@@ -76,16 +81,16 @@ def test_a_public_key_believes_its_private_key(made: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "HS512", "RS256", "", "unknown"])
 def test_a_token_cannot_choose_its_algorithm(algorithm: str) -> None:
-    claims = {"sub": "eve", "exp": int(NOW.timestamp()) + 60, ADMIN: [".*"]}
+    claims = {"sub": "eve", "exp": int(now().timestamp()) + 60, ADMIN: [".*"]}
     with pytest.raises(TokenRefused):
         check().caller(forged({"alg": algorithm, "typ": "JWT"}, claims))
 
 
 def test_tokens_expire_and_begin() -> None:
-    late = auth.issue(SECRET, ADA, NOW - timedelta(hours=2), 3600)
+    late = auth.issue(SECRET, ADA, now() - timedelta(hours=2), 3600)
     with pytest.raises(TokenRefused, match="expired"):
         check().caller(late)
-    early = jwt.encode({"sub": "ada", "exp": NOW + timedelta(hours=2), "nbf": NOW + timedelta(hours=1)}, SECRET.key)
+    early = jwt.encode({"sub": "ada", "exp": now() + timedelta(hours=2), "nbf": now() + timedelta(hours=1)}, SECRET.key)
     with pytest.raises(TokenRefused, match="not good yet"):
         check().caller(early)
     almost = auth.issue(SECRET, ADA, datetime.now(UTC) - timedelta(seconds=70), 60)
@@ -114,17 +119,17 @@ def test_a_token_that_never_expires_is_refused() -> None:
 )
 def test_claims_that_cannot_be_meant_are_refused(claims: dict[str, Any]) -> None:
     with pytest.raises(TokenRefused):
-        check().caller(jwt.encode({"exp": NOW + timedelta(hours=1)} | claims, SECRET.key))
+        check().caller(jwt.encode({"exp": now() + timedelta(hours=1)} | claims, SECRET.key))
 
 
 def test_one_pattern_may_stand_without_a_list() -> None:
-    token = jwt.encode({"sub": "ada", "exp": NOW + timedelta(hours=1), ADMIN: "mc.*"}, SECRET.key)
+    token = jwt.encode({"sub": "ada", "exp": now() + timedelta(hours=1), ADMIN: "mc.*"}, SECRET.key)
     assert check().caller(token).admin == ("mc.*",)
 
 
 def test_issuer_and_audience_are_asked_for_when_set() -> None:
-    token = auth.issue(SECRET, ADA, NOW, 60, iss="desk", aud="conditions")
-    plain = auth.issue(SECRET, ADA, NOW, 60)
+    token = auth.issue(SECRET, ADA, now(), 60, iss="desk", aud="conditions")
+    plain = auth.issue(SECRET, ADA, now(), 60)
     assert check(issuer="desk", audience="conditions").caller(token) == ADA
     assert check().caller(token) == check().caller(plain) == ADA
     for settings in ({"issuer": "other"}, {"audience": "other"}):
@@ -172,6 +177,6 @@ def test_a_key_is_not_in_what_is_printed_of_it() -> None:
 
 def test_rights_that_are_no_regular_expressions_are_not_issued() -> None:
     with pytest.raises(BadInputError, match="no regular expression"):
-        auth.issue(SECRET, Caller("ada", ("(",)), NOW, 60)
+        auth.issue(SECRET, Caller("ada", ("(",)), now(), 60)
     with pytest.raises(BadInputError, match="name a user"):
-        auth.issue(SECRET, Caller("a/b"), NOW, 60)
+        auth.issue(SECRET, Caller("a/b"), now(), 60)
