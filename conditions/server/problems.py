@@ -88,7 +88,7 @@ def problem(error: ConditionsError, *, details: bool = False) -> tuple[int, dict
     if said is not None:
         body: dict[str, Any] = {"code": status, "reason": type(error).__name__, "message": said}
         if details:  # a client of ours makes the error again, without the words that name our places
-            body["details"] = {name: "" if isinstance(value, str) else value for name, value in vars(error).items()}
+            body["details"] = {name: _unless_text(value) for name, value in vars(error).items()}
     else:
         body = wire.error_json(error, status)
         body["reason"] = error.reason if isinstance(error, RequestRefused) else body["reason"]
@@ -168,6 +168,11 @@ def _methods(routes: Iterable[BaseRoute], scope: Scope) -> set[str]:
 
 async def _unforeseen(_request: Request, error: Exception) -> Response:
     return problem_response(unforeseen(error))
+
+
+def _unless_text(value: object) -> int | float | str | None:
+    """A number as it is, and nothing of all that could name a place."""
+    return value if value is None or isinstance(value, int | float) else ""
 
 
 def _without_paths(error: ConditionsError) -> ConditionsError:
