@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import click
@@ -13,12 +11,14 @@ from conditions.cli.confirm import confirm_name, confirm_option
 from conditions.cli.options import NameFilter, Settings, Verb, as_interval, as_run, name_filter
 from conditions.cli.output import Record, echo_record, in_shell
 from conditions.cli.plans import base_revision_option, dry_run_option, echo_lines, echo_plan
+from conditions.cli.progress import progress
 from conditions.diff import Difference, TagDiff
 from conditions.errors import BadInputError
 from conditions.iov import IntervalOfValidity, Run
 from conditions.payload import Payload
 from conditions.plans.check import TagCheck
 from conditions.plans.running import RunningMode
+from conditions.wire_plans import check_json
 
 FOUND_SOMETHING = 1
 
@@ -168,10 +168,10 @@ def check(settings: Settings, name: str, no_bytes: bool, allow_overlaps: bool, a
     the highest revision wins; one of a revision with itself is a duplicate. Exit code 1 when anything was found; where
     gaps or overlaps are meant, --allow-gaps and --allow-overlaps say so.
     """
-    with settings.open() as store, _progress(f"reading payloads of {name}") as advance:
+    with settings.open() as store, progress(f"reading payloads of {name}") as advance:
         found = store.check_tag(name, verify=not no_bytes, on_progress=advance)
     if settings.as_json:
-        echo_record(check_record(found), as_json=True)
+        echo_record(check_json(found), as_json=True)
     else:
         for kind, findings in (("gap", found.gaps), ("overlap", found.overlaps), ("fault", found.faults)):
             for finding in findings:
@@ -189,28 +189,6 @@ def diff_record(diff: TagDiff) -> Record:
         "summary": diff.summary(),
         "same_names": list(diff.same_names),
         "differences": [_difference_record(each) for each in diff.differences],
-    }
-
-
-def check_record(check: TagCheck) -> Record:
-    """What was found in a tag."""
-    return {
-        "tag": check.tag,
-        "content_revision": check.content_revision,
-        "iovs": check.iov_count,
-        "payloads_verified": check.payload_count,
-        "ok": check.ok,
-        "gaps": [{"name": gap.name, "iov": str(gap.iov)} for gap in check.gaps],
-        "overlaps": [
-            {
-                "name": each.name,
-                "iov": str(each.iov),
-                "winner": _payload_record(each.winner),
-                "duplicate": each.is_duplicate,
-            }
-            for each in check.overlaps
-        ],
-        "faults": [{"name": each.name, "revision": each.revision, "reason": each.reason} for each in check.faults],
     }
 
 
@@ -233,17 +211,3 @@ def _check_summary(found: TagCheck) -> str:
     counts = f"gaps: {len(found.gaps)}, overlaps: {len(found.overlaps)}, payload faults: {len(found.faults)}"
     read = f"{found.payload_count} payloads read" if found.payload_count else "no payload read"
     return f"{found.tag}: {found.iov_count} IoVs, {read}; {counts}"
-
-
-@contextmanager
-def _progress(text: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar on stderr where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(text, total=None)
-        yield lambda done, count: bar.update(task, completed=done, total=count)

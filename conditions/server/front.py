@@ -30,6 +30,7 @@ from conditions.payload import check_payload_name
 from conditions.resolve import TagFacts
 from conditions.server.answers import Answer, Answers
 from conditions.server.arguments import tag_name
+from conditions.server.etags import is_known
 from conditions.server.library import Library
 from conditions.server.responses import FRESH_S
 from conditions.server.revisions import Revisions
@@ -277,8 +278,5 @@ def _kept(facts: TagFacts, published: bytes) -> bytes:
 
 def _is_known(headers: Any, etag: bytes) -> bool:
     """Whether the client has the answer of this ETag."""
-    for name, value in headers:
-        if name == b"if-none-match":
-            known = {each.strip().removeprefix(b"W/") for each in value.split(b",")}
-            return etag in known or b"*" in known
-    return False
+    given = next((value.decode("latin-1") for name, value in headers if name == b"if-none-match"), None)
+    return given is not None and is_known(given, etag.decode("latin-1"))

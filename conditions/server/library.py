@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
-import tempfile
 import time
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +22,7 @@ from conditions.server.answers import Answers, Bodies
 from conditions.server.compiling import compile_tag
 from conditions.server.index import TagIndex
 from conditions.server.index_files import BadIndexFile, index_path, load_index
+from conditions.server.index_folder import index_folder
 
 ASKS: Final = 5  # for one content, before it is compiled; a tag that somebody only looks at is not worth it
 REST: Final = 10
@@ -45,6 +45,7 @@ class Library:
     def __init__(self, address: str, folder: Path | None, most_bytes: int, body_bytes: int) -> None:
         self._address, self._shared, self._most_bytes = address, folder, most_bytes
         self._own: Path | None = None
+        self._closing = ExitStack()
         self._bodies = Bodies(body_bytes)
         self._held: OrderedDict[int, Answers] = OrderedDict()
         self._asked: dict[int, tuple[int, int]] = {}  # content revision and how often it was asked for, by tag
@@ -66,8 +67,7 @@ class Library:
         """Wait for what is being compiled, and take the folder away."""
         self._closed = True
         self._thread.shutdown(wait=True, cancel_futures=True)
-        if self._own is not None:
-            shutil.rmtree(self._own, ignore_errors=True)
+        self._closing.close()
 
     def _want(self, facts: TagFacts) -> None:
         """Count an ask, and begin to compile when it is worth it."""
@@ -88,7 +88,7 @@ class Library:
     def _make(self, facts: TagFacts) -> TagIndex:
         """The index, from the file of another worker or from a process that compiles it."""
         if self._shared is None and self._own is None:
-            self._own = Path(tempfile.mkdtemp(prefix="conditions-indexes-"))
+            self._own = self._closing.enter_context(index_folder(None))
         folder = self._shared or self._own
         assert folder is not None  # noqa: S101 - one of the two was set
         path = index_path(folder, facts.id, facts.content_revision)

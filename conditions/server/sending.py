@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from conditions.payload import Payload
+from conditions.server.etags import is_known
 from conditions.server.problems import RequestRefused
 from conditions.store.session import Store
 
@@ -70,7 +71,7 @@ class PayloadBytes:
         etag = f'"{payload.sha256}"'
         method = request.scope.get("asked_method", request.method)
         headers = {"ETag": etag, "Cache-Control": FOR_EVER, "Accept-Ranges": "bytes"}
-        if _has_already(request.headers.get("if-none-match"), etag):
+        if is_known(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers=headers)
         if not self._in_folder:
             url = await self._runs.run(self._store.payload_url, payload, LINK_S)
@@ -175,13 +176,6 @@ def span_of(headers: Mapping[str, str], size_bytes: int, etag: str) -> Span:
 
 def _whole(payload: Payload) -> Span:
     return Span(0, payload.size_bytes)
-
-
-def _has_already(given: str | None, etag: str) -> bool:
-    """Whether one of the ETags that a client sends is this one."""
-    if given is None:
-        return False
-    return given.strip() == "*" or etag in [each.strip().removeprefix("W/") for each in given.split(",")]
 
 
 def _signature(handle: int) -> Signature:

@@ -16,6 +16,7 @@ from conditions.errors import BadInputError, TagChanged
 from conditions.iov import IntervalOfValidity, Run
 from conditions.patterns import name_test
 from conditions.rights import Caller
+from conditions.server.etags import is_known
 from conditions.server.problems import json_bytes
 from conditions.server.service import Service
 from conditions.server.v1_said import ErrorOut
@@ -106,15 +107,9 @@ def answer(request: Request, json: Any, status: int = 200, headers: dict[str, st
     sent = {"Cache-Control": "no-cache"} | (headers or {})
     if request.method == "GET" and status == 200:
         sent["ETag"] = etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        if is_known(request.headers.get("If-None-Match", ""), etag):
+        if is_known(request.headers.get("If-None-Match"), etag):
             return Response(status_code=304, headers=sent)
     return Response(body, status, sent, JSON_TYPE)
-
-
-def is_known(if_none_match: str, etag: str) -> bool:
-    """Whether a client has the answer of this ETag."""
-    known = {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
-    return etag in known or "*" in known
 
 
 def page(items: Sequence[T], limit: int, to_json: Callable[[T], Json], mark: Callable[[T], str]) -> Json:

@@ -14,7 +14,6 @@ import select
 import signal
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,6 +25,7 @@ import uvicorn
 from conditions.errors import StoreUnavailable
 from conditions.server.app import make_app, open_service_store
 from conditions.server.auth import token_check
+from conditions.server.index_folder import index_folder
 from conditions.server.protocol import ConditionsProtocol
 from conditions.server.settings import ServerSettings
 from conditions.store.session import Store
@@ -58,8 +58,8 @@ def serve(settings: ServerSettings, say: Callable[[str], None]) -> int:
     listener = _listen(settings)
     store = open_service_store(settings)
     store.close()  # a worker makes connections of its own
-    with tempfile.TemporaryDirectory(prefix="conditions-indexes-", dir=settings.indexes) as folder:
-        parent = _Parent(replace(settings, indexes=folder), store, listener)
+    with index_folder(settings.indexes) as folder:
+        parent = _Parent(replace(settings, indexes=str(folder)), store, listener)
         return parent.run(lambda: say(_greeting(settings, listener, writable=check is not None)))
 
 

@@ -226,7 +226,7 @@ _PAYLOAD_COLUMNS: Final = (
     PayloadRow.created_at,
     PayloadRow.created_by,
 )
-_IOV_COLUMNS: Final = (
+IOV_COLUMNS: Final = (
     IovRow.id,
     IovRow.first_key,
     IovRow.final_key,
@@ -249,7 +249,7 @@ def payload_row(row: Row[*tuple[Any, ...]]) -> Payload:
 def entries_query() -> Select[*tuple[Any, ...]]:
     """Rows of tags with their payloads."""
     return (
-        select(*_PAYLOAD_COLUMNS, PayloadNameRow.name, *_IOV_COLUMNS)
+        select(*_PAYLOAD_COLUMNS, PayloadNameRow.name, *IOV_COLUMNS)
         .join_from(IovRow, PayloadRow, PayloadRow.id == IovRow.payload_id)
         .join(PayloadNameRow, PayloadNameRow.id == PayloadRow.name_id)
     )

@@ -19,6 +19,7 @@ from conditions.resolve import IovEntry
 from conditions.store import queries, tag_changes
 from conditions.store.core import StoreCore
 from conditions.store.lookup import path_to
+from conditions.store.queries import IOV_COLUMNS
 from conditions.store.tables import IovRow, PayloadNameRow, PayloadRow, TagRow
 from conditions.tags import MAX_TAG_NAME, Tag, TagState
 
@@ -189,7 +190,7 @@ def _payloads(connection: Connection, where: ColumnElement[bool]) -> list[Payloa
 
 def _rows(*where: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
     """Rows of tags of which all of that is true, each with its payload."""
-    columns = select(*_IOV, PayloadNameRow.name, *_PAYLOAD_FACTS)
+    columns = select(*IOV_COLUMNS, PayloadNameRow.name, *_PAYLOAD_FACTS)
     return columns.join_from(IovRow, PayloadRow).join(PayloadNameRow).where(*where)
 
 
@@ -223,14 +224,6 @@ _TAG_FIELDS: Final = (
     "created_at",
     "modified_at",
     "modified_by",
-)
-_IOV: Final = (
-    IovRow.id,
-    IovRow.first_key,
-    IovRow.final_key,
-    IovRow.created_at,
-    IovRow.modified_at,
-    IovRow.modified_by,
 )
 # Without the metadata, which may be large and which no wire row speaks of.
 _PAYLOAD_FACTS: Final = (
