@@ -1,32 +1,22 @@
-"""`smartbkg train`: networks from events and labels."""
+"""`smartbkg train gatgap`: graph attention over the decay tree."""
 
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from smartbkg.cli.progress import event_bar
+from smartbkg.cli.train.epochs import epoch_bar
 from smartbkg.errors import MissingExtra
-
-if TYPE_CHECKING:
-    from smartbkg.training.loop import Epoch
 
 EPILOG = "Example: smartbkg train gatgap mixed.parquet --labels skimmed.parquet --skim feiHadronic -o gatgap"
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.group()
-def train() -> None:
-    """Train a filter network."""
-
-
-@train.command(epilog=EPILOG)
+@click.command(epilog=EPILOG)
 @click.argument("events", type=_FILE, nargs=-1, required=True)
 @click.option("--labels", type=_FILE, multiple=True, required=True, help="Skimmed file; again for more.")
 @click.option("--skim", required=True, help="Column of the labels.")
@@ -68,7 +58,7 @@ def gatgap(
         from smartbkg.training.gatgap import read_data, train_gatgap
 
         data = read_data(job, read)
-    with _epochs(job.config.epochs) as say:
+    with epoch_bar(job.config.epochs) as say:
         trained = train_gatgap(job, data, say)
     if as_json:
         click.echo(json.dumps(trained.metrics, indent=2))
@@ -95,24 +85,3 @@ def _job(
 
     config = TrainingConfig(**{name: value for name, value in settings.items() if value is not None})
     return TrainingJob(events, labels, skim, output, config, resume, start_from)
-
-
-@contextmanager
-def _epochs(total: int) -> Iterator[Callable[[Epoch], None]]:
-    """A bar where a person watches, else one line an epoch; both on stderr."""
-    if not sys.stderr.isatty():
-        yield lambda epoch: click.echo(_line(epoch, total), err=True)
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task("train", total=total)
-        yield lambda epoch: bar.update(task, completed=epoch.number, description=_line(epoch, total))
-
-
-def _line(epoch: Epoch, total: int) -> str:
-    return (
-        f"epoch {epoch.number}/{total}  loss {epoch.train_loss:.4f}  validation {epoch.loss:.4f}  "
-        f"AUC {epoch.auc:.4f}  rate {epoch.learning_rate:.1e}  {epoch.seconds:.1f} s"
-    )
