@@ -15,9 +15,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from smartbkg.errors import BadEvent, ModelMismatch
+from smartbkg.errors import ModelMismatch
 from smartbkg.events import EventBatch, MCParticles, MCStatus, take_ragged
 from smartbkg.pdg import PdgTable
+from smartbkg.trees import check_finite, ends_of_links, mother_positions
 
 _SINCE_ROOT = "time_since_root_ns"
 _FEATURE_NAMES = (_SINCE_ROOT, "energy_gev", "x_cm", "y_cm", "z_cm", "px_gev", "py_gev", "pz_gev", "mass_gev", "charge")
@@ -156,11 +157,11 @@ def build(batch: EventBatch, spec: FeatureSpec = GATGAP_SPEC) -> Features:
     particles = batch.particles
     parent = _parents(batch)  # (M,)
     with np.errstate(invalid="ignore"):  # what is not finite is refused below by name, unless it is cut
-        values = {_SINCE_ROOT: particles.time_ns - particles.time_ns[_roots(batch, parent)]}
+        values = {_SINCE_ROOT: particles.time_ns - particles.time_ns[ends_of_links(batch, parent)]}
     columns = [values[name] if name in values else getattr(particles, name) for name in spec.features]
     x = np.stack(columns, axis=1).astype(np.float32)  # (M, F)
     keep = _kept(particles, spec)  # (M,)
-    _check_finite(batch, keep & ~np.isfinite(x).all(axis=1))
+    check_finite(batch, keep & ~np.isfinite(x).all(axis=1))
 
     kept_before = np.concatenate([[0], np.cumsum(keep)])  # (M+1,)
     offsets = kept_before[batch.offsets]  # (B+1,)
@@ -188,41 +189,6 @@ def _kept(particles: MCParticles, spec: FeatureSpec) -> NDArray[np.bool_]:
 
 def _parents(batch: EventBatch) -> NDArray[np.int64]:
     """(M,) position in the batch of each particle's mother; its own when it is a root of a tree."""
-    mother = batch.particles.mother.astype(np.int64)
-    event = batch.event_index
-    outside = (mother < -1) | (mother >= batch.counts[event])
-    if outside.any():
-        first = int(np.flatnonzero(outside)[0])
-        raise BadEvent(
-            f"{_name(batch, event[first])}: mother index {mother[first]} among {batch.counts[event[first]]} particles"
-        )
-    own = np.arange(len(mother))
-    parent = np.where(mother < 0, own, mother + batch.offsets[event])
+    parent = mother_positions(batch)
     virtual = (batch.particles.status & MCStatus.VIRTUAL) != 0
-    return np.where(virtual[parent], own, parent)
-
-
-def _roots(batch: EventBatch, parent: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(M,) position of each particle's topmost ancestor: every step doubles the distance."""
-    root = parent
-    longest = int(batch.counts.max(initial=1))
-    for _ in range(longest.bit_length()):
-        root = root[root]
-    circle = parent[root] != root
-    if circle.any():
-        event = batch.event_index[int(np.flatnonzero(circle)[0])]
-        raise BadEvent(f"{_name(batch, event)}: the mother links go round in a circle")
-    return root
-
-
-def _check_finite(batch: EventBatch, wrong: NDArray[np.bool_]) -> None:
-    if wrong.any():
-        first = int(np.flatnonzero(wrong)[0])
-        event = int(batch.event_index[first])
-        raise BadEvent(
-            f"{_name(batch, event)}: particle {first - batch.offsets[event]} has a number that is not finite"
-        )
-
-
-def _name(batch: EventBatch, row: int) -> str:
-    return f"event {batch.event[row]} of run {batch.exp[row]},{batch.run[row]}"
+    return np.where(virtual[parent], np.arange(len(parent)), parent)

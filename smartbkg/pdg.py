@@ -1,13 +1,14 @@
-"""PDG code ⇄ token of the GATGAP network.
+"""PDG code ⇄ token of the networks.
 
-The table `pdg_tokens.csv` is data: its order is arbitrary and part of the format of the trained files.
-Letters: `N` particles.
+The tables `pdg_tokens.csv` and `smartbackground_tokens.csv` are data: their order is arbitrary and part of the format
+of the trained files. Letters: `N` particles.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
@@ -15,37 +16,68 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from smartbkg.errors import UnknownName
+from smartbkg.errors import ModelMismatch, UnknownName
 
 
 @dataclass(frozen=True)
 class PdgTable:
-    """PDG codes in the order of their tokens; one spare token after the last stands for every unknown code."""
+    """PDG codes in the order of their tokens.
+
+    Args:
+        name: what feature specs call it.
+        codes: row = token.
+        spare_row: a token after the last stands for every unknown code; else token 0 does, which the code 0 has too.
+    """
 
     name: str
     codes: tuple[int, ...]
+    spare_row: bool = True
 
     @classmethod
     def named(cls, name: str) -> PdgTable:
-        """The table of that name; there is one now, `gatgap`."""
-        if name != "gatgap":
-            raise UnknownName("PDG token table", name, ["gatgap"])
-        return cls.gatgap()
+        """The installed table of that name.
+
+        Raises:
+            UnknownName
+        """
+        tables = {"gatgap": cls.gatgap, "smartbackground": cls.smartbackground}
+        if name not in tables:
+            raise UnknownName("PDG token table", name, tables)
+        return tables[name]()
 
     @classmethod
     def gatgap(cls) -> PdgTable:
         """The 540 codes of the published GATGAP network."""
-        return _read_table("gatgap", "pdg_tokens.csv")
+        return _installed("gatgap", "pdg_tokens.csv", spare_row=True)
+
+    @classmethod
+    def smartbackground(cls) -> PdgTable:
+        """The 562 codes of the deployed multi-skim network; unknown codes share token 0."""
+        return _installed("smartbackground", "smartbackground_tokens.csv", spare_row=False)
+
+    @classmethod
+    def of_codes(cls, codes: Iterable[int], name: str = "smartbackground") -> PdgTable:
+        """A multi-skim table from the codes of a configuration payload; unknown codes share token 0.
+
+        Raises:
+            ModelMismatch: no codes, or a code that stands there twice.
+        """
+        codes = tuple(codes)
+        if not codes or len(set(codes)) != len(codes):
+            twice = sorted({code for code in codes if codes.count(code) > 1})
+            said = f"found {', '.join(map(str, twice))} twice" if twice else "found none"
+            raise ModelMismatch(f"a PDG table needs codes, each once; {said}")
+        return cls(name, codes, spare_row=False)
 
     @property
     def unknown_token(self) -> int:
-        """The spare embedding row."""
-        return len(self.codes)
+        """The token of codes that are not in the table."""
+        return len(self.codes) if self.spare_row else 0
 
     @property
     def n_tokens(self) -> int:
-        """Rows an embedding needs: all codes and the spare one."""
-        return len(self.codes) + 1
+        """Rows an embedding needs."""
+        return len(self.codes) + self.spare_row
 
     @cached_property
     def digest(self) -> str:
@@ -77,9 +109,9 @@ class PdgTable:
 
 
 @cache
-def _read_table(name: str, file_name: str) -> PdgTable:
+def _installed(name: str, file_name: str, *, spare_row: bool) -> PdgTable:
     with (files("smartbkg") / file_name).open(encoding="utf-8") as stream:
         rows = [(int(row["token"]), int(row["pdg"])) for row in csv.DictReader(stream)]
     if [token for token, _ in rows] != list(range(len(rows))):
         raise ValueError(f"{file_name}: tokens are not 0 to {len(rows) - 1} in order")
-    return PdgTable(name, tuple(pdg for _, pdg in rows))
+    return PdgTable(name, tuple(pdg for _, pdg in rows), spare_row)

@@ -1,11 +1,11 @@
-"""The token table of the GATGAP network."""
+"""The token tables of the networks."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from smartbkg.errors import UnknownName
+from smartbkg.errors import ModelMismatch, UnknownName
 from smartbkg.pdg import PdgTable
 
 
@@ -39,3 +39,29 @@ def test_no_particles_have_no_tokens() -> None:
 def test_an_unknown_table_names_the_known_one() -> None:
     with pytest.raises(UnknownName, match="gatgap"):
         PdgTable.named("gatgab")
+
+
+def test_the_multi_skim_table_has_the_published_codes_and_no_spare_row() -> None:
+    table = PdgTable.named("smartbackground")
+    assert len(table.codes) == table.n_tokens == 562
+    assert table.codes[:5] == (0, -1, 1, -2, 2)
+    assert table.digest == "2b04f4c7950e137fc8b163d0e19b5ac60030d0c533acf7a1accaf776fba8526b"
+
+
+@pytest.mark.parametrize("code", [0, 123456789, -(2**62)])
+def test_unknown_codes_share_the_token_of_code_zero(code: int) -> None:
+    tokens, known = PdgTable.smartbackground().tokens(np.array([code, -1]))
+    assert tokens.tolist() == [0, 1]
+    assert known.tolist() == [code == 0, True]
+
+
+def test_a_table_can_come_from_a_configuration() -> None:
+    table = PdgTable.of_codes([0, 211, -211])
+    assert table.tokens(np.array([-211, 22, 211]))[0].tolist() == [2, 0, 1]
+    assert PdgTable.of_codes(PdgTable.smartbackground().codes) == PdgTable.smartbackground()
+
+
+@pytest.mark.parametrize(("codes", "said"), [([], "found none"), ([0, 211, 22, 211], "found 211 twice")])
+def test_a_table_without_codes_or_with_one_twice_is_refused(codes: list[int], said: str) -> None:
+    with pytest.raises(ModelMismatch, match=said):
+        PdgTable.of_codes(codes)
