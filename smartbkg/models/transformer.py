@@ -1,8 +1,8 @@
 """The multi-skim network: a transformer over the particles of an event that knows who is whose mother.
 
-Every pair of particles stands in one relation: itself, mother, child, sibling, ancestor, descendant, or none. Each
-head of each layer learns what each relation is worth and adds it to its attention, so a B meson can look at all that
-came out of it in one step. Events are padded to a common length; padding (pdg = -1) never changes a result.
+Particles are related: itself, mother, child, sibling, ancestor, descendant, or not at all. Each head of each layer
+learns what each relation is worth and adds it to its attention, so a B meson can look at all that came out of it in
+one step. Events are padded to a common length; padding (pdg = -1) never changes a result.
 
 Numbers come in raw (ns, cm, GeV) and are brought to a common scale inside, so an exported network carries that, too.
 
@@ -23,9 +23,13 @@ from smartbkg.errors import ModelMismatch
 RELATIONS = ("self", "mother", "child", "sibling", "ancestor", "descendant")
 # What padding adds to an attention: exp() of it is 0 in every precision, and float16 can hold it.
 PADDING = -3e4
-# Typical sizes: flight times and lengths of charm and beauty; softness below which momenta do not matter.
+# Flight time and length of a typical charm or beauty meson, and a soft momentum: below these, numbers stay linear.
 TIME_NS, LENGTH_CM, SOFT_GEV = 0.001, 0.01, 0.1
-N_SCALED = 16  # numbers of a particle that `scaled` makes
+AT_REST_GEV = 1e-3  # slower than this has no direction
+# Of t, x, y, z, E, pz, distance, momentum, momentum across: units, and what brings their logarithms to order one.
+UNITS = (TIME_NS, *[LENGTH_CM] * 3, SOFT_GEV, SOFT_GEV, LENGTH_CM, SOFT_GEV, SOFT_GEV)
+SHRINK = (0.3, 0.3, 0.3, 0.3, 0.5, 0.5, 0.3, 0.5, 0.5)
+N_SCALED = len(UNITS) + 7  # numbers of a particle that `scaled` makes
 USUAL_PARTICLES = 32.0  # sums over an event are told in units of this
 
 
@@ -42,7 +46,7 @@ class TransformerConfig:
         d_embedding: width of a PDG code's embedding.
         queries: K, learned questions of the pooling.
         d_head: width of the layer before the logits.
-        generations: how far up ancestors count.
+        doublings: ancestors count up to 2 ** doublings generations away.
         n_tokens: rows of the PDG embedding.
         n_event_types: rows of the event type's embedding.
     """
@@ -55,7 +59,7 @@ class TransformerConfig:
     d_embedding: int = 32
     queries: int = 4
     d_head: int = 128
-    generations: int = 6
+    doublings: int = 3  # eight generations reach from a B meson to every photon
     n_tokens: int = 562
     n_event_types: int = 7
 
@@ -143,7 +147,7 @@ class Transformer(nn.Module):
         """
         config = self.config
         real = (pdg >= 0).to(x.dtype).unsqueeze(-1)  # (B, P, 1)
-        planes = relations(mother, real, config.generations)  # (R + 1, B, P, P)
+        planes = relations(mother, real, config.doublings)  # (R + 1, B, P, P)
         u = torch.cat([self.pdg(pdg.clamp(min=0)), scaled(x)], dim=-1)  # (B, P, embedding + scaled)
         kind = self.event_type(c)  # (B, D)
         h = self.own(u) + self.from_mother(torch.matmul(planes[1], u)) + kind.unsqueeze(1)  # (B, P, D)
@@ -165,61 +169,39 @@ def scaled(x: Tensor) -> Tensor:
         x: (..., 8) t, x, y, z, E, px, py, pz (ns, cm, GeV).
 
     Returns:
-        (..., 16): time, place and distance on a logarithmic scale with sign; energy and momentum as they are; the
-        energy on a logarithmic scale; direction; momentum along the beam, in all and across it on a logarithmic scale.
+        (..., 16): linear around 0 and logarithmic beyond: time, place, energy, momentum along the beam, distance,
+        momentum, momentum across the beam; then energy, momentum and direction as they are.
     """
-    time, place, momentum = x[..., :1], x[..., 1:4], x[..., 5:]
-    energy = x[..., 4:5].clamp(min=0.0)
-    across, size, distance = (_length(part) for part in (momentum[..., :2], momentum, place))
-    return torch.cat(
-        [
-            0.3 * _signed_log(time / TIME_NS),
-            0.3 * _signed_log(place / LENGTH_CM),
-            0.3 * _signed_log(distance / LENGTH_CM),
-            x[..., 4:],
-            _signed_log(energy / SOFT_GEV) - 1.0,
-            momentum / (size + 1e-3),
-            0.5 * _signed_log(momentum[..., 2:] / SOFT_GEV),
-            _signed_log(size / SOFT_GEV) - 1.0,
-            _signed_log(across / SOFT_GEV) - 1.0,
-        ],
-        dim=-1,
-    )
+    lengths = torch.cat([_length(x[..., 1:4]), _length(x[..., 5:]), _length(x[..., 5:7])], dim=-1)  # (..., 3)
+    chosen = torch.cat([x[..., :5], x[..., 7:], lengths], dim=-1) / x.new_tensor(UNITS)  # (..., 9)
+    logarithm = torch.sign(chosen) * torch.log1p(chosen.abs()) * x.new_tensor(SHRINK)
+    return torch.cat([logarithm, x[..., 4:], x[..., 5:] / (lengths[..., 1:2] + AT_REST_GEV)], dim=-1)
 
 
-def relations(mother: Tensor, real: Tensor, generations: int) -> Tensor:
+def relations(mother: Tensor, real: Tensor, doublings: int) -> Tensor:
     """Who is what to whom: planes of 0.0 and 1.0.
 
     Args:
         mother: (B, P) index inside the event, -1 where there is none.
         real: (B, P, 1) 1.0 for particles, 0.0 for padding.
-        generations: how far up ancestors count.
+        doublings: ancestors count up to 2 ** doublings generations away.
 
     Returns:
         (R + 1, B, P, P), a plane each of RELATIONS, the last one for padding: 1.0 where the column's particle is that
-        to the row's particle. An ancestor is beyond the mother, a descendant beyond the child.
+        to the row's particle. A mother is an ancestor, too, and a child a sibling of itself.
     """
     place = torch.arange(mother.shape[1], device=mother.device, dtype=mother.dtype)  # (P,)
-    kind = real.dtype
-    itself = (place.unsqueeze(0) == place.unsqueeze(1)).to(kind).expand(len(mother), -1, -1)  # (B, P, P)
-    mothers = (mother.unsqueeze(2) == place).to(kind)
-    has_mother = (mother >= 0).to(kind).unsqueeze(2)
-    siblings = (mother.unsqueeze(2) == mother.unsqueeze(1)).to(kind) * has_mother * (1.0 - itself)
-    ancestors = torch.zeros_like(mothers)
-    above = mother
-    for _ in range(generations - 1):
-        higher = torch.gather(mother, 1, above.clamp(min=0).long())
-        above = torch.where(above >= 0, higher, above)
-        ancestors = ancestors + (above.unsqueeze(2) == place).to(kind)
-    padding = (1.0 - real).transpose(1, 2).expand(-1, mother.shape[1], -1)
-    return torch.stack(
-        [itself, mothers, mothers.transpose(1, 2), siblings, ancestors, ancestors.transpose(1, 2), padding]
-    )
-
-
-def _signed_log(value: Tensor) -> Tensor:
-    """Linear around 0 and logarithmic beyond 1."""
-    return torch.sign(value) * torch.log1p(value.abs())
+    mothers = (mother.unsqueeze(2) == place).to(real.dtype)  # (B, P, P)
+    itself = (place.unsqueeze(1) == place).to(real.dtype).expand_as(mothers)
+    siblings = torch.matmul(mothers, mothers.transpose(1, 2))
+    # Links of one length, and of all up to it: each step doubles both. A particle has one ancestor at each distance.
+    far, ancestors = mothers, mothers
+    for _ in range(doublings):
+        ancestors = ancestors + torch.matmul(far, ancestors)
+        far = torch.matmul(far, far)
+    padding = (1.0 - real).transpose(1, 2).expand_as(mothers)
+    children, descendants = mothers.transpose(1, 2), ancestors.transpose(1, 2)
+    return torch.stack([itself, mothers, children, siblings, ancestors, descendants, padding])
 
 
 def _length(vector: Tensor) -> Tensor:
@@ -229,8 +211,7 @@ def _length(vector: Tensor) -> Tensor:
 def _first_bias(config: TransformerConfig) -> Tensor:
     """(L * H, R) before training: heads take turns in looking up, down, aside and everywhere, and learn from there."""
     bias = torch.zeros(config.layers, config.heads, len(RELATIONS))
-    for head, (near, far) in enumerate((("mother", "ancestor"), ("child", "descendant"), ("sibling", "sibling"))):
-        if head < config.heads:
-            bias[:, head, RELATIONS.index(near)] = 2.0
-            bias[:, head, RELATIONS.index(far)] = 2.0 if near == far else 1.0
+    for head, near in enumerate((("mother", "ancestor"), ("child", "descendant"), ("sibling",))):
+        for relation in near if head < config.heads else ():
+            bias[:, head, RELATIONS.index(relation)] = 1.0
     return bias.flatten(0, 1)
