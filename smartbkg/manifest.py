@@ -19,7 +19,7 @@ METADATA_PROPERTY = "smartbkg"
 _FORMAT = 1
 _TEXT_OR_NONE = (str, type(None))
 # What an entry is in JSON.
-_KINDS: dict[str, type | tuple[type, ...]] = {
+_KINDS: dict[str, Any] = {
     "kind": str,
     "feature_spec": dict,
     "token_digest": str,
@@ -28,7 +28,10 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "data_digest": _TEXT_OR_NONE,
     "checkpoint_sha256": _TEXT_OR_NONE,
     "metrics": dict,
+    "parent": dict | None,
 }
+# Entries that are only there when they say something, so that files without them are what they were before.
+_OPTIONAL = {"parent"}
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class Manifest:
         checkpoint_sha256: in an exported file, the digest of the checkpoint file it was made from; for an opened
             checkpoint, its own digest; None inside a checkpoint.
         metrics: figures of merit on validation data.
+        parent: of a fine-tuned network, what its first weights are from: `sha256` and `skim` of that checkpoint, and
+            `name` and `revision` where it was a payload; None for a network that was trained from the beginning.
     """
 
     kind: str
@@ -55,10 +60,12 @@ class Manifest:
     data_digest: str | None = None
     checkpoint_sha256: str | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
+    parent: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        values = {name: value for name, value in values.items() if value is not None or name not in _OPTIONAL}
         return {"format": _FORMAT, **values, "feature_spec": self.feature_spec.as_dict()}
 
     def to_json(self) -> str:
@@ -86,8 +93,8 @@ class Manifest:
         if values.pop("format", None) != _FORMAT:
             raise NotAModel(source, f"its manifest is not of format {_FORMAT}; it was made by another release")
         known = {f.name for f in dataclasses.fields(cls)}
-        if set(values) != known:
-            wrong = ", ".join(sorted(set(values) ^ known))
+        if set(values) | _OPTIONAL != known:
+            wrong = ", ".join(sorted((set(values) ^ known) - _OPTIONAL))
             raise NotAModel(source, f"its manifest has missing or unknown entries: {wrong}")
         for name, value in values.items():
             if not isinstance(value, _KINDS[name]):

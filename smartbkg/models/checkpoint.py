@@ -33,6 +33,8 @@ MANIFEST_KEY = "manifest"
 MAX_BYTES = 1 << 30
 # What weights are saved as; half and double precision become single.
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+# First bytes of torch's new and old file format.
+_ARCHIVE_OR_PICKLE = (b"PK", b"\x80")
 _ALIAS = re.compile(r"^gat_layers\.\d+\.gap\.gate_nn\.(weight|bias)$")
 
 
@@ -85,6 +87,10 @@ def load_plain(content: bytes, source: Path | str) -> dict[str, Any]:
     Raises:
         NotAModel
     """
+    if not content.startswith(_ARCHIVE_OR_PICKLE):
+        raise NotAModel(
+            source, "it is damaged or no torch checkpoint; of an export, take the checkpoint it was made of"
+        )
     _check_unpacked(content, source)
     try:
         values = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)

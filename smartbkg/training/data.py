@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,6 +198,9 @@ def _write(folder: Path, batches: Iterator[EventBatch], labels: Labels, spec: Fe
                 raw = np.ascontiguousarray(columns[name], dtype=kind).tobytes()
                 streams[name].write(raw)
                 digest.update(raw)
+        for stream in streams.values():
+            stream.flush()
+            os.fsync(stream.fileno())  # a power cut must not leave an index beside data that never reached the disk
     finally:
         for stream in streams.values():
             stream.close()

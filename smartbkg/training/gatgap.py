@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import dataclasses
 import io
 import json
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from smartbkg.atomic import write_atomically
 from smartbkg.errors import TrainingError
 from smartbkg.features import GATGAP_SPEC
 from smartbkg.manifest import Manifest
-from smartbkg.models.checkpoint import KIND, load_checkpoint, save_checkpoint
+from smartbkg.models.checkpoint import KIND, Checkpoint, load_checkpoint, save_checkpoint
 from smartbkg.models.gat import Gat
 from smartbkg.scorer import sigmoid
 from smartbkg.training import metrics
@@ -31,6 +32,7 @@ from smartbkg.training.export import export_onnx
 from smartbkg.training.loop import (
     Epoch,
     Sample,
+    Start,
     TrainingConfig,
     TrainingState,
     evaluate_rows,
@@ -53,7 +55,9 @@ class TrainingJob:
         folder: for everything that is written; made when it is missing.
         config: how.
         resume: go on with the training in the folder, if there is one.
-        start_from: a checkpoint whose weights are the first ones (fine-tuning).
+        start_from: a checkpoint whose weights are the first ones (fine-tuning), of this skim or of another one.
+        fresh_head: of these weights, the last layer begins anew.
+        origin: what the checkpoint is called where it comes from: `name` and `revision` of a payload.
     """
 
     events: tuple[Path, ...]
@@ -63,6 +67,8 @@ class TrainingJob:
     config: TrainingConfig = field(default_factory=TrainingConfig)
     resume: bool = False
     start_from: Path | None = None
+    fresh_head: bool = False
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,8 @@ def train_gatgap(job: TrainingJob, data: TrainingSet, say: Callable[[Epoch], Non
     start = time.perf_counter()
     folder, state_file = job.folder, job.folder / STATE
     sample = Sample.of(data, job.config)
-    state = _begin(job, data, state_file)
+    parent = None if job.start_from is None else load_checkpoint(job.start_from)
+    state = _begin(job, data, state_file, parent)
     network = train(data, state, job.config, state_file, say)
     write_atomically(folder / LOG, _log(state.history).encode())
 
@@ -118,10 +125,10 @@ def train_gatgap(job: TrainingJob, data: TrainingSet, say: Callable[[Epoch], Non
         "epochs": len(state.history),
         "seed": job.config.seed,
     }
-    trained = _save(job, network, data, figures)
+    trained = _save(job, network, data, figures, parent)
     extra = {
         **_provenance(job, data, sample),
-        "start_from": state.start_from,
+        **_ancestry(job, data, sample, parent),
         "seconds": round(time.perf_counter() - start, 3),
     }
     content = {**trained.metrics, **extra}
@@ -151,15 +158,23 @@ def figures_of_merit(
     }
 
 
-def _begin(job: TrainingJob, data: TrainingSet, state_file: Path) -> TrainingState:
+def unfold_activation(network: Gat, metrics: Mapping[str, Any]) -> None:
+    """The reverse of `fold_activation`, with the activation that a trained file's figures name, if they do.
+
+    A fine-tuning goes on from the logits that its parent was trained to give, not from flattened ones.
+    """
+    activation = metrics.get("activation")
+    if not isinstance(activation, Mapping):
+        return
+    scale, shift = activation.get("scale"), activation.get("shift")
+    if isinstance(scale, float) and isinstance(shift, float) and scale > 0 and np.isfinite([scale, shift]).all():
+        fold_activation(network, 1.0 / scale, -shift / scale)
+
+
+def _begin(job: TrainingJob, data: TrainingSet, state_file: Path, parent: Checkpoint | None) -> TrainingState:
     for leftover in job.folder.glob(f".{STATE}.*.part"):
         leftover.unlink()  # of a training that was killed while it wrote
-    start = load_checkpoint(job.start_from) if job.start_from is not None else None
-    if start is not None and start.network.config != job.config.model:
-        raise TrainingError(
-            f"{job.start_from} is a network of {start.network.config}; {job.config.model} was asked for"
-        )
-    state = TrainingState.fresh(job.config, start)
+    state = TrainingState.fresh(job.config, None if parent is None else _start(job, parent))
     if job.resume and state_file.exists():
         state.restore(state_file, training_identity(data, job.config, state.start_from))
     else:
@@ -168,7 +183,31 @@ def _begin(job: TrainingJob, data: TrainingSet, state_file: Path) -> TrainingSta
     return state
 
 
-def _save(job: TrainingJob, network: Gat, data: TrainingSet, figures: dict[str, Any]) -> Trained:
+def _start(job: TrainingJob, parent: Checkpoint) -> Start:
+    """First weights from a trained network."""
+    if parent.network.config != job.config.model:
+        raise TrainingError(
+            f"{job.start_from} is a network of {parent.network.config}; {job.config.model} was asked for"
+        )
+    network = copy.deepcopy(parent.network)
+    unfold_activation(network, parent.manifest.metrics)
+    return Start(network, parent.sha256, job.fresh_head)
+
+
+def _ancestry(job: TrainingJob, data: TrainingSet, sample: Sample, parent: Checkpoint | None) -> dict[str, Any]:
+    """Where the first weights come from, and how well they did before the training on the same events."""
+    if parent is None:
+        return {"start_from": None}
+    logits = evaluate_rows(parent.network, data.features, sample.validation)
+    before = metrics.auc(logits, data.passed[sample.validation])
+    origin = {**job.origin, "skim": parent.manifest.skim, "fresh_head": job.fresh_head, "auc_before": before}
+    return {"start_from": parent.sha256, "parent": {"sha256": parent.sha256, **origin}}
+
+
+def _save(
+    job: TrainingJob, network: Gat, data: TrainingSet, figures: dict[str, Any], parent: Checkpoint | None
+) -> Trained:
+    origin = {name: job.origin[name] for name in ("name", "revision") if name in job.origin}
     manifest = Manifest(
         kind=KIND,
         feature_spec=GATGAP_SPEC,
@@ -177,6 +216,7 @@ def _save(job: TrainingJob, network: Gat, data: TrainingSet, figures: dict[str, 
         skim=job.skim,
         data_digest=data.digest,
         metrics=figures,
+        parent=None if parent is None else {"sha256": parent.sha256, "skim": parent.manifest.skim, **origin},
     )
     trained = Trained(job.folder / CHECKPOINT, job.folder / EXPORT, figures)
     sha256 = save_checkpoint(trained.checkpoint, network, manifest)

@@ -25,7 +25,7 @@ from smartbkg.atomic import write_atomically
 from smartbkg.draws import block_seed
 from smartbkg.errors import TrainingError, UnknownName
 from smartbkg.features import GATGAP_SPEC, Features
-from smartbkg.models.checkpoint import Checkpoint, load_plain
+from smartbkg.models.checkpoint import load_plain
 from smartbkg.models.gat import GATGAP_CONFIG, Gat, GatConfig
 from smartbkg.models.scoring import network_logits
 from smartbkg.training.augment import augment
@@ -34,9 +34,12 @@ from smartbkg.training.loss import LOSSES, make_loss
 from smartbkg.training.metrics import REFERENCE_TIMES, ReferenceTimes, auc
 
 SCHEDULES = ("plateau", "cosine")
+# First rate of a fine-tuning: the weights know something already, and a larger step throws it away.
+FINE_TUNING_RATE = 3e-4
 # Failing events of the validation sample for each passing one: more would cost time and tell little.
 _FAILING_PER_PASSING = 5
 _CHUNK_EVENTS = 64
+HEAD = "fc_output."  # the last layer of every network: state of an event -> logit
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,11 @@ class TrainingConfig:
             raise TrainingError(f"the retention is between 0 and 1, not {self.retention}")
         if not 0.0 < self.learning_rate < float("inf"):
             raise TrainingError(f"the learning rate is a positive number, not {self.learning_rate}")
+
+    @property
+    def lowest_rate(self) -> float:
+        """The rate never falls below this, nor does it ever rise."""
+        return min(self.final_rate, self.learning_rate)
 
     def retention_of(self, data: TrainingSet) -> float:
         """Natural fraction that passes."""
@@ -137,6 +145,26 @@ class Sample:
         return cls(rows_pass, rows_fail, validation)
 
 
+@dataclass(frozen=True)
+class Start:
+    """The weights a fine-tuning begins with.
+
+    Args:
+        network: trained.
+        sha256: of its file.
+        fresh_head: the last layer begins anew, as it has to where the other skim has nothing in common with this one.
+    """
+
+    network: Gat
+    sha256: str
+    fresh_head: bool = False
+
+    @property
+    def identity(self) -> str:
+        """What two fine-tunings must share for one to resume the other."""
+        return f"{self.sha256}{' with a fresh head' if self.fresh_head else ''}"
+
+
 @dataclass
 class TrainingState:
     """Everything the next epoch needs."""
@@ -148,18 +176,19 @@ class TrainingState:
     since_best: int = 0
     rate_since: int = 0
     history: list[Epoch] = field(default_factory=list)
-    start_from: str | None = None  # sha256 of the checkpoint with the first weights
+    start_from: str | None = None  # identity of the first weights
 
     @classmethod
-    def fresh(cls, config: TrainingConfig, start: Checkpoint | None = None) -> TrainingState:
+    def fresh(cls, config: TrainingConfig, start: Start | None = None) -> TrainingState:
         """First weights from the seed, or those of a trained network."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(block_seed(config.seed, "weights"))
             network = Gat(config.model)
         if start is not None:
-            network.load_state_dict(start.network.state_dict())
+            head = {name: value for name, value in network.state_dict().items() if name.startswith(HEAD)}
+            network.load_state_dict({**start.network.state_dict(), **(head if start.fresh_head else {})})
         optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
-        return cls(network, optimizer, _copy(network), start_from=None if start is None else start.sha256)
+        return cls(network, optimizer, _copy(network), start_from=None if start is None else start.identity)
 
     def to_bytes(self, identity: str) -> bytes:
         """The file's content: tensors and plain values only. `identity` is that of `training_identity`."""
@@ -287,9 +316,9 @@ def _advance(state: TrainingState, epoch: Epoch, config: TrainingConfig) -> None
     if config.schedule == "cosine":
         progress = min(epoch.number / max(config.epochs - 1, 1), 1.0)
         swing = 0.5 * (1.0 + float(np.cos(np.pi * progress)))
-        rate = config.final_rate + (config.learning_rate - config.final_rate) * swing
+        rate = config.lowest_rate + (config.learning_rate - config.lowest_rate) * swing
     elif state.rate_since >= config.patience:
-        rate, state.rate_since = max(rate / 2.0, config.final_rate), 0
+        rate, state.rate_since = max(rate / 2.0, config.lowest_rate), 0
     for group in state.optimizer.param_groups:
         group["lr"] = rate
 

@@ -27,6 +27,14 @@ def test_a_manifest_survives_json() -> None:
     assert Manifest.from_json(MANIFEST.to_json(), "here") == MANIFEST
 
 
+def test_the_parent_of_a_fine_tuning_is_there_only_when_there_is_one() -> None:
+    assert "parent" not in MANIFEST.as_dict()  # files of trainings from nothing are what they were
+    refined = replace(MANIFEST, parent={"sha256": "e" * 64, "skim": "feiSL", "name": "GATGAPgen.pth", "revision": 2})
+    assert Manifest.from_json(refined.to_json(), "here") == refined
+    with pytest.raises(NotAModel, match="parent of its manifest is a int"):
+        Manifest.from_json(json.dumps({**MANIFEST.as_dict(), "parent": 5}), "model.onnx")
+
+
 def test_equal_manifests_give_equal_text() -> None:
     other = replace(MANIFEST, metrics={"activation": {"scale": 0.5}, "auc": 0.9})
     assert other.to_json() == MANIFEST.to_json()

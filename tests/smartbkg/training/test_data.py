@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +154,21 @@ def test_the_set_is_kept_and_made_again_when_a_file_changes(tmp_path: Path) -> N
     assert (read, again.digest) == ([20], first.digest)
     labelled(tmp_path, decay_trees(20, seed=2))
     assert prepared(tmp_path, (events, labels)).digest != first.digest
+
+
+def test_the_index_comes_after_all_data_are_safe_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[str] = []
+    fsync = os.fsync
+
+    def noted(handle: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        fsync(handle)
+
+    files = labelled(tmp_path, decay_trees(20))
+    monkeypatch.setattr(os, "fsync", noted)
+    prepared(tmp_path, files)
+    assert sorted(flushed[:-1]) == sorted({path.name for path in (tmp_path / "data").iterdir()} - {"index.json"})
+    assert flushed[-1].startswith(".index.json.")
 
 
 @pytest.mark.parametrize("content", ["{", "[]"])

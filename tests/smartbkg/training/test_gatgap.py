@@ -19,8 +19,16 @@ from smartbkg.events import read_events
 from smartbkg.features import build
 from smartbkg.models.checkpoint import load_checkpoint
 from smartbkg.scorer import open_scorer
-from smartbkg.training.gatgap import Trained, TrainingJob, fold_activation, read_data, train_gatgap
+from smartbkg.training.gatgap import (
+    Trained,
+    TrainingJob,
+    fold_activation,
+    read_data,
+    train_gatgap,
+    unfold_activation,
+)
 from smartbkg.training.loop import TrainingConfig, evaluate_rows
+from support.events import kaon_labels, write_labels
 from support.networks import SMALL_CONFIG, random_network
 from support.training import SKIM, ToySample, write_toy_sample
 
@@ -96,6 +104,53 @@ def test_fine_tuning_starts_from_the_given_weights(toy: ToySample, tmp_path: Pat
     for name, tensor in before.items():
         if not name.startswith("fc_output"):  # the activation is fitted and folded in again
             assert torch.allclose(tensor, after[name], atol=1e-6)
+
+
+def test_a_fine_tuning_goes_on_from_the_logits_before_the_activation(toy: ToySample, tmp_path: Path) -> None:
+    first = load_checkpoint(run(job_of(toy, tmp_path / "first")).checkpoint)
+    network, features = first.network, build(read_events(toy.events)[:10])
+    activation, flattened = first.manifest.metrics["activation"], evaluate_rows(network, features, np.arange(10))
+    unfold_activation(network, first.manifest.metrics)
+    straight = evaluate_rows(network, features, np.arange(10))
+    assert flattened == pytest.approx(activation["scale"] * straight + activation["shift"], abs=1e-4)
+
+
+@pytest.mark.parametrize("said", [{}, {"activation": 1}, {"activation": {"scale": 0.0, "shift": 1.0}}])
+def test_an_activation_that_nobody_knows_stays(said: dict[str, object]) -> None:
+    network = random_network(SMALL_CONFIG)
+    unfold_activation(network, said)
+    assert torch.equal(network.fc_output.weight, random_network(SMALL_CONFIG).fc_output.weight)
+
+
+@pytest.mark.parametrize("fresh_head", [False, True])
+def test_a_network_is_fine_tuned_to_another_skim_and_remembers_its_parent(
+    fresh_head: bool, toy: ToySample, tmp_path: Path
+) -> None:
+    first = run(job_of(toy, tmp_path / "first"))
+    other = tmp_path / "other.labels.parquet"
+    batch = read_events(toy.events)
+    write_labels(other, batch, kaon_labels(batch, 2), "otherSkim")
+    origin = {"name": "GATGAPgen.pth", "revision": 4, "tag": "main"}
+    job = TrainingJob(
+        (toy.events,), (other,), "otherSkim", tmp_path / "b", CONFIG, False, first.checkpoint, fresh_head, origin
+    )
+    second = run(job)
+    digest = load_checkpoint(first.checkpoint).sha256
+    for path in (second.checkpoint, second.export):
+        manifest = open_scorer(path).manifest
+        assert manifest.skim == "otherSkim"
+        assert manifest.parent == {"sha256": digest, "skim": SKIM, "name": "GATGAPgen.pth", "revision": 4}
+    told = second.metrics["parent"]
+    assert (told["tag"], told["fresh_head"], second.metrics["start_from"]) == ("main", fresh_head, digest)
+    assert 0.0 < told["auc_before"] < 1.0
+    with pytest.raises(TrainingError, match="with a fresh head"):
+        run(dataclasses.replace(job, resume=True, fresh_head=not fresh_head))
+
+
+def test_a_training_from_nothing_has_no_parent(toy: ToySample, tmp_path: Path) -> None:
+    trained = run(job_of(toy, tmp_path / "out"))
+    assert open_scorer(trained.export).manifest.parent is None
+    assert trained.metrics["start_from"] is None
 
 
 def test_the_start_of_a_fine_tuning_is_kept_and_another_one_cannot_be_resumed(toy: ToySample, tmp_path: Path) -> None:

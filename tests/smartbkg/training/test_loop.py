@@ -15,6 +15,7 @@ from smartbkg.training.data import TrainingSet, prepare
 from smartbkg.training.loop import (
     Epoch,
     Sample,
+    Start,
     TrainingConfig,
     TrainingState,
     evaluate_rows,
@@ -23,7 +24,7 @@ from smartbkg.training.loop import (
     validation_loss,
 )
 from smartbkg.training.metrics import auc, speed_up
-from support.networks import SMALL_CONFIG
+from support.networks import SMALL_CONFIG, random_network
 from support.training import SKIM, write_toy_sample
 
 CONFIG = TrainingConfig(model=SMALL_CONFIG, epochs=4, batch_size=32, validation_fraction=0.3, learning_rate=1e-2)
@@ -117,6 +118,26 @@ def test_the_best_epoch_wins_not_the_last(data: TrainingSet, tmp_path: Path) -> 
     logits = evaluate_rows(network, data.features, rows)
     best = min(epochs, key=lambda epoch: epoch.loss)
     assert validation_loss(logits, data.passed[rows], config, data.retention) == pytest.approx(best.loss)
+
+
+@pytest.mark.parametrize("schedule", ["plateau", "cosine"])
+def test_a_first_rate_below_the_last_one_does_not_rise(schedule: str, data: TrainingSet, tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, epochs=3, learning_rate=1e-12, schedule=schedule, patience=1)
+    state = TrainingState.fresh(config)
+    state.best_loss = -1.0  # nothing can be better
+    train(data, state, config, tmp_path / "state", lambda _: None)
+    assert [epoch.learning_rate for epoch in state.history] == pytest.approx([1e-12] * 3, rel=1e-9)
+
+
+def test_a_fine_tuning_has_the_weights_of_its_start_but_for_a_fresh_head() -> None:
+    trained = random_network(SMALL_CONFIG, seed=9)
+    fresh, kept, cut = (
+        TrainingState.fresh(CONFIG, start).network.state_dict()
+        for start in (None, Start(trained, "a" * 64), Start(trained, "a" * 64, fresh_head=True))
+    )
+    for name, tensor in trained.state_dict().items():
+        assert torch.equal(kept[name], tensor)
+        assert torch.equal(cut[name], fresh[name] if name.startswith("fc_output") else tensor)
 
 
 def test_plateau_halves_the_rate_down_to_the_last_one_and_then_stops(data: TrainingSet, tmp_path: Path) -> None:

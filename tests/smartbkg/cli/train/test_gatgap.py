@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 import subprocess
 import sys
@@ -10,8 +12,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from conditions.store import open_store
 from smartbkg.cli import main
 from smartbkg.scorer import open_scorer
+from smartbkg.training.folder import claimed
+from support.networks import SMALL_CONFIG
+from support.trained import write_trained
 from support.training import SKIM, ToySample, write_toy_sample
 
 
@@ -92,6 +98,55 @@ def test_an_unfinished_training_is_not_overwritten(toy: ToySample, tmp_path: Pat
     assert result.exit_code == 1
     assert "unfinished training" in result.stderr
     assert train(toy, tmp_path / "out", "--epochs", "1", "--resume").exit_code == 0
+
+
+def test_a_payload_is_fine_tuned_and_the_next_publication_knows_its_parent(toy: ToySample, tmp_path: Path) -> None:
+    assert train(toy, tmp_path / "first", "--epochs", "1").exit_code == 0
+    store = ["--store", str(tmp_path / "conditions.sqlite")]
+    published = CliRunner().invoke(main, ["publish", str(tmp_path / "first"), *store])
+    assert published.exit_code == 0, published.stderr
+
+    result = train(toy, tmp_path / "second", "--from", "GATGAPgen.pth@1", *store, "--epochs", "1")
+    assert result.exit_code == 0, result.output
+    digest = hashlib.sha256((tmp_path / "first" / "GATGAPgen.pth").read_bytes()).hexdigest()
+    assert (
+        f"starts from GATGAPgen.pth@1 of SmartBKG_GATGAP (sha256 {digest[:12]}…, for {SKIM}), its last layer kept, "
+        "first rate 0.0003\n"
+    ) in result.stderr
+    assert " before, as GATGAPgen.pth@1 of SmartBKG_GATGAP came)" in result.stdout
+    assert CliRunner().invoke(main, ["publish", str(tmp_path / "second"), *store]).exit_code == 0
+    with open_store(tmp_path / "conditions.sqlite") as opened:
+        told = opened.get_payload("GATGAPgen.onnx", 2).metadata["provenance"]["training"]["parent"]
+    assert (told["sha256"], told["name"], told["revision"], told["skim"]) == (digest, "GATGAPgen.pth", 1, SKIM)
+
+
+def test_a_checkpoint_file_is_fine_tuned_with_a_fresh_head_at_a_rate_of_ones_own(
+    toy: ToySample, tmp_path: Path
+) -> None:
+    checkpoint = write_trained(tmp_path / "first") / "GATGAPgen.pth"  # a network of another size than usual
+    options = ["--start-from", str(checkpoint), "--fresh-head", "--learning-rate", "0.002", "--epochs", "1", "--json"]
+    result = train(toy, tmp_path / "second", *options)
+    assert result.exit_code == 0, result.output
+    assert f"starts from {checkpoint} (sha256 " in result.stderr
+    assert "for feiHadronic), its last layer made anew, first rate 0.002\n" in result.stderr
+    told = json.loads(result.stdout)
+    assert told["config"]["model"] == dataclasses.asdict(SMALL_CONFIG)
+    assert told["parent"]["fresh_head"]
+
+
+def test_an_export_cannot_be_fine_tuned_and_says_what_can(toy: ToySample, tmp_path: Path) -> None:
+    export = write_trained(tmp_path / "first") / "GATGAPgen.onnx"
+    result = train(toy, tmp_path / "second", "--start-from", str(export))
+    assert result.exit_code == 1
+    assert "no torch checkpoint; of an export, take the checkpoint it was made of" in result.stderr
+
+
+def test_two_trainings_do_not_share_a_folder(toy: ToySample, tmp_path: Path) -> None:
+    with claimed(tmp_path / "out"):
+        result = train(toy, tmp_path / "out", "--epochs", "1")
+    assert result.exit_code == 1
+    assert f"another training is at work in {tmp_path / 'out'}: wait until it has ended" in result.stderr
+    assert train(toy, tmp_path / "out", "--epochs", "1").exit_code == 0
 
 
 def test_without_torch_the_extra_to_install_is_named(toy: ToySample, tmp_path: Path) -> None:
