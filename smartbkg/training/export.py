@@ -18,19 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
-from smartbkg import __version__
 from smartbkg.atomic import write_atomically
-from smartbkg.manifest import METADATA_PROPERTY, Manifest
+from smartbkg.manifest import Manifest
 from smartbkg.models.gat import LAYER_SLOPE, Gat, GatLayer
 from smartbkg.models.layers import ATTENTION_SLOPE
 from smartbkg.scorer import OUTPUT
+from smartbkg.training.graph import Graph, array
 
-OPSET = 18  # the first whose scatter operations know sums and maxima
-IR_VERSION = 9  # read by ONNX Runtime since 1.16
 _LOWEST = float(np.finfo(np.float32).min)
 
 
@@ -52,32 +49,17 @@ def onnx_bytes(network: Gat, manifest: Manifest) -> bytes:
         helper.make_tensor_value_info("n_events", integer, [1]),
     ]
     outputs = [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["events"])]
-    model = helper.make_model(
-        helper.make_graph(graph.nodes, manifest.kind, inputs, outputs, graph.constants),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="smartbkg",
-        producer_version=__version__,
-    )
-    helper.set_model_props(model, {METADATA_PROPERTY: manifest.to_json()})
-    onnx.checker.check_model(model)
-    content: bytes = model.SerializeToString(deterministic=True)
-    return content
+    return graph.model_bytes(manifest.kind, inputs, outputs, manifest.to_json())
 
 
-class _Graph:
-    """Nodes and constants in the order they are added; a value is the name of its node's output."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-        self._names = 0
+class _Graph(Graph):
+    """The nodes of a GATGAP network."""
 
     def add_network(self, network: Gat) -> None:
         config = network.config
         self.heads, self.units = config.heads, config.units
         self._add_trees()
-        embedded = self.op("Gather", self.constant(_array(network.pdg_embedding.weight)), "token")
+        embedded = self.op("Gather", self.constant(array(network.pdg_embedding.weight)), "token")
         h = self.op("Concat", embedded, "x", axis=1)  # (N, embedding + F)
         state: str | None = None
         layers: list[GatLayer] = [layer for layer in network.gat_layers if isinstance(layer, GatLayer)]
@@ -92,26 +74,6 @@ class _Graph:
         assert state is not None  # noqa: S101 (a network has a layer)
         logits = self._linear(state, network.fc_output.weight, network.fc_output.bias)  # (B, 1)
         self.op("Squeeze", logits, self.integers(1), output=OUTPUT)  # (B,)
-
-    def op(self, kind: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
-        """Add a node; returns its output."""
-        name = output or self.name()
-        self.nodes.append(helper.make_node(kind, inputs, [name], name=f"n{len(self.nodes)}", **attributes))
-        return name
-
-    def name(self) -> str:
-        """A name no value has yet."""
-        self._names += 1
-        return f"v{self._names}"
-
-    def constant(self, value: NDArray[Any]) -> str:
-        """Add a constant; returns its name."""
-        name = f"c{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-        return name
-
-    def integers(self, *values: int) -> str:
-        return self.constant(np.array(values, dtype=np.int64))
 
     def _add_trees(self) -> None:
         n = self.op("Shape", "mother")  # (1,)
@@ -132,14 +94,8 @@ class _Graph:
         count = self.op("ReduceSum", self.members, self.integers(1), keepdims=1)  # (B, 1)
         self.share = self.op("Div", self.members, self.op("Max", count, self.number(1.0)))  # (B, N) a mean's weights
 
-    def scalar(self, value: int) -> str:
-        return self.constant(np.array(value, dtype=np.int64))
-
-    def number(self, value: float) -> str:
-        return self.constant(np.array(value, dtype=np.float32))
-
     def _linear(self, h: str, weight: Any, bias: Any) -> str:
-        return self.op("Gemm", h, self.constant(_array(weight)), self.constant(_array(bias)), transB=1)
+        return self.op("Gemm", h, self.constant(array(weight)), self.constant(array(bias)), transB=1)
 
     def _products(self, h: str, layer: GatLayer | None, after: GatLayer | None) -> tuple[str, str, str]:
         """Few numbers of each particle, by one product; an empty name for what is not there.
@@ -150,18 +106,16 @@ class _Graph:
         columns: dict[str, NDArray[np.float32]] = {}
         if after is not None:
             gat = after.gat
-            weight = _array(gat.fc.weight).astype(np.float64).reshape(self.heads, self.units, -1)  # (H, U, I)
+            weight = array(gat.fc.weight).astype(np.float64).reshape(self.heads, self.units, -1)  # (H, U, I)
             for name, vector in (("source", gat.attn_l), ("target", gat.attn_r)):
-                columns[name] = np.einsum("hui,hu->ih", weight, _array(vector)[0]).astype(np.float32)
+                columns[name] = np.einsum("hui,hu->ih", weight, array(vector)[0]).astype(np.float32)
         if layer is not None and layer.gap is not None:
             # The gate's bias is the same for all particles of an event: the softmax does not see it.
-            columns["gate"] = _array(layer.gap_gate.weight).T
+            columns["gate"] = array(layer.gap_gate.weight).T
         if not columns:
             return "", "", ""
         joined = self.op("MatMul", h, self.constant(np.concatenate([*columns.values()], axis=1)))
-        parts = [self.name() for _ in columns]
-        sizes = self.integers(*(c.shape[1] for c in columns.values()))
-        self.nodes.append(helper.make_node("Split", [joined, sizes], parts, name=f"n{len(self.nodes)}", axis=1))
+        parts = self.split(joined, [c.shape[1] for c in columns.values()], axis=1)
         found = dict(zip(columns, parts, strict=True))
         return found.get("source", ""), found.get("target", ""), found.get("gate", "")
 
@@ -198,8 +152,3 @@ class _Graph:
         row = self.op("Transpose", gate, perm=[1, 0])  # (1, N)
         weight = self.op("Softmax", self.op("Add", row, self.outside), axis=1)  # (B, N)
         return self.op("Mul", weight, self.members)
-
-
-def _array(tensor: Any) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = tensor.detach().cpu().numpy().astype(np.float32)
-    return array
