@@ -17,11 +17,11 @@ DIGEST_DIGITS: Final = 12
 LEAD: Final = 16  # characters shown before the place where two long texts begin to differ
 
 
-def as_text(diff: PayloadDiff, limit: int) -> str:
-    """Aligned lines: `+` came, `-` went, `~` changed, `!` became another type."""
+def as_text(diff: PayloadDiff, limit: int, *, show_same: bool = False) -> str:
+    """Aligned lines: `+` came, `-` went, `~` changed, `!` became another type; what is the same is only counted."""
     lines = [f"{diff.left.label} -> {diff.right.label}: {_verdict(diff)}"]
     for part in _sections(diff):
-        rows, hidden = _chosen(part, limit)
+        rows, hidden = _chosen(part, limit, show_same)
         lines += ["", f"{part.title}: {_counts(part)}"]
         cells = [(f"{SIGNS[row.kind]} {_path(row.path)}", *_values(row)) for row in rows]
         widths = [max((len(cell[place]) for cell in cells), default=0) for place in range(4)]
@@ -32,11 +32,11 @@ def as_text(diff: PayloadDiff, limit: int) -> str:
     return "\n".join(lines + ["", *(f"note: {note}" for note in diff.content.notes)] * bool(diff.content.notes))
 
 
-def as_markdown(diff: PayloadDiff, limit: int) -> str:
+def as_markdown(diff: PayloadDiff, limit: int, *, show_same: bool = False) -> str:
     """A heading, and a table a section; every value is a code span, so nothing in it is taken for markup."""
     lines = [f"### {_code(diff.left.label)} → {_code(diff.right.label)}", "", f"{_verdict(diff).capitalize()}."]
     for part in _sections(diff):
-        rows, hidden = _chosen(part, limit)
+        rows, hidden = _chosen(part, limit, show_same)
         lines += ["", f"**{part.title}**: {_counts(part)}"]
         if rows:
             lines += [
@@ -87,13 +87,14 @@ def _counts(part: Section) -> str:
     return ", ".join([*said, *([f"{part.same_count} the same"] if part.same_count else [])]) or "nothing"
 
 
-def _chosen(part: Section, limit: int) -> tuple[Sequence[Difference], int]:
+def _chosen(part: Section, limit: int, show_same: bool) -> tuple[Sequence[Difference], int]:
     """The rows to show, those that differ first when not all fit, and how many are left out."""
-    rows = part.rows
+    asked = [row for row in part.rows if show_same or row.kind != "same"]
+    rows = asked
     if len(rows) > limit:
         kept = {id(row) for row in sorted(rows, key=lambda row: row.kind == "same")[:limit]}
-        rows = tuple(row for row in rows if id(row) in kept)
-    return rows, len(part.rows) - len(rows) + part.more_count
+        rows = [row for row in rows if id(row) in kept]
+    return rows, len(asked) - len(rows) + part.more_count
 
 
 def _values(row: Difference) -> tuple[str, str, str]:

@@ -8,13 +8,8 @@ from typing import Any, Final
 
 from conditions.tags import AuditEntry
 
-_ROWS: Final = (
-    "added",
-    "iovs",
-    "changed",
-    "deleted",
-    "iov",
-)  # rows, the last one alone; all other fields are single facts
+# Lists of rows, the last one a row alone; all other fields are single facts, and so is a number under these names.
+_ROWS: Final = ("added", "iovs", "changed", "deleted", "iov")
 _DIGITS: Final = 12  # of a digest, enough to tell files apart
 _DULL: Final = ("content_revision", "md5", "payload_id", "id")
 
@@ -28,7 +23,7 @@ def change_words(entry: AuditEntry) -> str:
     rows = list(_row_words(before, after))
     more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
     said = [f"{rows[0]}{more}"] if rows else []
-    names = [name for name in {**before, **after} if name not in _ROWS and name not in _DULL]
+    names = [name for name, value in {**before, **after}.items() if name not in _DULL and not _is_rows(name, value)]
     said += [words for name in names if (words := _fact_words(name, before, after))]
     return ", ".join(said) or "-"
 
@@ -36,14 +31,24 @@ def change_words(entry: AuditEntry) -> str:
 def _row_words(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     """A word a row: `+NAME rREVISION IOV` for a new one, `-…` for one that went, `… -> IOV` for another interval."""
     for name in ("added", "iovs"):
-        for row in after.get(name) or ():
+        for row in _rows(name, after):
             yield f"+{_row(row)}"
-    for old, new in zip(before.get("changed") or (), after.get("changed") or (), strict=False):
+    for old, new in zip(_rows("changed", before), _rows("changed", after), strict=False):
         yield f"{_row(old)} -> {new[-1]}"
-    for row in before.get("deleted") or ():
+    for row in _rows("deleted", before):
         yield f"-{_row(row)}"
     if "iov" in before:
         yield f"{_row(before['iov'])} -> {after['iov'][-1]}" if "iov" in after else f"-{_row(before['iov'])}"
+
+
+def _is_rows(name: str, value: Any) -> bool:
+    """Whether a field holds rows; a clone says under the same name how many it took over."""
+    return name in _ROWS and isinstance(value, list)
+
+
+def _rows(name: str, side: Mapping[str, Any]) -> Sequence[Any]:
+    value = side.get(name)
+    return value if isinstance(value, list) else ()
 
 
 def _row(row: Sequence[Any]) -> str:

@@ -34,6 +34,7 @@ FORMATS = ("text", "md", "json")
 @click.option("--run", type=as_run, metavar="EXP,RUN", help="With --tags: for which run.")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="Text, Markdown for a merge request, or JSON.")
 @click.option("--limit", type=click.IntRange(min=1), default=LIMIT, help=f"Rows of a section; {LIMIT} by default.")
+@click.option("--all", "show_same", is_flag=True, help="Show what is the same, too; JSON has it always.")
 @click.option("--exit-code", is_flag=True, help="End with 1 when they differ.")
 @click.pass_obj
 def diff(
@@ -44,9 +45,10 @@ def diff(
     run: Run | None,
     form: str | None,
     limit: int,
+    show_same: bool,
     exit_code: bool,
 ) -> None:
-    """Show two payloads side by side: facts, metadata, and what differs inside.
+    """Show two payloads side by side: what differs in facts, metadata and inside; --all for what is the same, too.
 
     A payload is NAME (its latest revision) or NAME@REVISION; a path with a / in it is a local file. One payload alone
     is compared with the revision before it, one file alone with the latest payload of its name.
@@ -69,9 +71,9 @@ def diff(
         case "json":
             echo_record(found.as_dict(), as_json=True)
         case "md":
-            click.echo(as_markdown(found, limit))
+            click.echo(as_markdown(found, limit, show_same=show_same))
         case _:
-            click.echo(as_text(found, limit))
+            click.echo(as_text(found, limit, show_same=show_same))
     for problem in found.content.problems:
         click.echo(f"error: {problem}", err=True)
     if found.content.problems:

@@ -104,3 +104,12 @@ def test_numbers_that_are_none_are_told(diff: Any) -> None:
         [".b", "inf", "-inf"],
     ]
     json.dumps(diff(left, right).as_dict(), allow_nan=False)
+
+
+def test_what_is_the_same_is_counted_and_shown_only_when_asked(diff: Any) -> None:
+    found = diff({"same": 1, "other": 1}, {"same": 1, "other": 2})
+    facts = {line.split()[0] for line in as_text(found, 50, show_same=True).splitlines() if line[:2] == "  "}
+    assert "size_bytes" in facts
+    assert not any(line.startswith("  ") for line in as_text(found, 50).splitlines())
+    assert "1 the same" in as_text(found, 50)
+    assert len(as_markdown(found, 50)) < len(as_markdown(found, 50, show_same=True))

@@ -106,3 +106,11 @@ def test_past_content_is_listed_for_a_run(done: Command, first_tag: str) -> None
     found = done("resolve", "--tag", f"{first_tag}@1", "--run", "7,0", "--allow-open", "--json").json
     assert [(one["name"], one["tag"]) for one in found] == [("gain.txt", f"{first_tag}@1")]
     assert done("resolve", "--tag", first_tag, "--run", "7,0", "--allow-open", "--json").json == []
+
+
+def test_a_clone_says_how_many_rows_it_took_over(done: Command, first_tag: str) -> None:
+    done("tag", "clone", first_tag, "second")
+    said = done("tag", "history", "second").out
+    assert f"of {first_tag}" in said
+    assert "iovs 1" in said
+    assert "iovs 1" in done("audit").out

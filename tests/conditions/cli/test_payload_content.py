@@ -49,7 +49,7 @@ def test_one_name_alone_is_the_latest_against_the_one_before(run_command: Comman
 
 
 def test_text_marks_each_line_with_what_became_of_it(done: Command, gains: str) -> None:
-    lines = done("payload", "diff", gains).out.splitlines()
+    lines = done("payload", "diff", gains, "--all").out.splitlines()
     assert lines[0] == "gains.json@1 -> gains.json@2: the files differ"
     assert "~ .auc       0.91  0.93  +0.02 (+2.2 %)" in lines
     assert "  .run.seed  1     1" in lines
