@@ -1,0 +1,242 @@
+"""Multi-skim weights -> one logit a skim for batches of events. ONNX Runtime; no torch.
+
+Two forms of a network are read: for padded batches, and for one event a call, as existing programs have it (then with
+or without a manifest). Events of a batch are sorted by length and padded to the next multiple of LENGTH_STEP, so few
+shapes occur and little is padded in vain. The padded length of an event follows from its own length alone, and a call
+never has one event only; so every event goes through the same arithmetic whatever shares its batch, and its logits
+are the same to the last bit.
+
+Letters: `B` events, `N` particles, `P` particles padded, `S` skims.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime
+from numpy.typing import ArrayLike, NDArray
+
+from smartbkg.errors import BadEvent, BadScore, ModelMismatch, NotAModel, UnknownName
+from smartbkg.features import Features
+from smartbkg.manifest import METADATA_PROPERTY
+from smartbkg.multiskim_manifest import MultiSkimManifest
+
+LENGTH_STEP: Final = 8
+MAX_ROWS: Final = 1024  # particles of one call, padding included
+N_FEATURES: Final = 8
+PRECISIONS: Final = ("fp32",)
+_TYPES = {"x": "tensor(float)", "pdg": "tensor(int32)", "mother": "tensor(int32)", "c": "tensor(int32)"}
+# Number of dimensions of x, pdg, mother, c in each form.
+_SINGLE, _BATCHED = (2, 1, 1, 0), (3, 2, 2, 1)
+
+
+class MultiSkimScorer(ABC):
+    """Logits of events by one trained file.
+
+    Attributes:
+        path: the file.
+        manifest: what the file says about itself; None for one of another program.
+        n_skims: S.
+    """
+
+    def __init__(self, path: Path, session: onnxruntime.InferenceSession, manifest: MultiSkimManifest | None) -> None:
+        self.path, self.manifest, self._session = path, manifest, session
+        self._output = session.get_outputs()[0].name
+        self.n_skims = self._count_skims()
+
+    def logits(self, features: Features, event_type: ArrayLike) -> NDArray[np.float64]:
+        """Logits of events.
+
+        Args:
+            features: of B events, as `smartbkg.bridging` makes them.
+            event_type: (B,) number of each event's type.
+
+        Returns:
+            (B, S) in the order of the events; 0.0 for an event without particles, about which a network says nothing.
+
+        Raises:
+            BadEvent: an event without a known type.
+            BadScore: a logit that is not finite.
+            ModelMismatch: features that are not those of this network.
+        """
+        kinds = self._checked(features, np.asarray(event_type))
+        logits = np.zeros((len(features), self.n_skims))
+        for rows, found in self._scored(features, kinds):
+            if found.shape != (len(rows), self.n_skims):
+                raise ModelMismatch(f"{self.path} gave {found.shape} for {len(rows)} events and {self.n_skims} skims")
+            logits[rows] = found
+        wrong = ~np.isfinite(logits).all(axis=1)
+        if wrong.any():
+            raise BadScore(f"{self.path} gave no finite logits for {wrong.sum()} of {len(features)} events")
+        return logits
+
+    @abstractmethod
+    def _scored(
+        self, features: Features, kinds: NDArray[np.int32]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Rows of events that have particles, and their logits (rows, S)."""
+
+    def _checked(self, features: Features, kinds: NDArray[Any]) -> NDArray[np.int32]:
+        if features.x.ndim != 2 or features.x.shape[1] != N_FEATURES:
+            raise ModelMismatch(f"{self.path} wants {N_FEATURES} features a particle, found {features.x.shape[1:]}")
+        if kinds.shape != (len(features),):
+            raise ModelMismatch(f"{len(features)} events need as many types, found {kinds.shape}")
+        n_types = np.iinfo(np.int32).max if self.manifest is None else len(self.manifest.event_types)
+        wrong = (kinds < 0) | (kinds >= n_types)
+        if wrong.any():
+            first = int(np.flatnonzero(wrong)[0])
+            raise BadEvent(f"{wrong.sum()} of {len(kinds)} events are of no type {self.path} knows: {kinds[first]}")
+        return kinds.astype(np.int32)
+
+    def _run(self, inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+        try:
+            output: NDArray[np.float32] = self._session.run([self._output], inputs)[0]
+        except Exception as error:  # the runtime has no common base for its errors
+            raise ModelMismatch(f"{self.path} does not fit its inputs: {_first_line(error)}") from error
+        return output
+
+    def _count_skims(self) -> int:
+        last = (self._session.get_outputs()[0].shape or [None])[-1]
+        found = last if isinstance(last, int) else self._probe().shape[-1]
+        if self.manifest is not None and len(self.manifest.skims) != found:
+            raise ModelMismatch(f"{self.path} has {found} outputs; its manifest names {len(self.manifest.skims)} skims")
+        return int(found)
+
+    @abstractmethod
+    def _probe(self) -> NDArray[np.float32]:
+        """What comes out for one particle."""
+
+
+class _Batched(MultiSkimScorer):
+    """The form for padded batches."""
+
+    def _scored(
+        self, features: Features, kinds: NDArray[np.int32]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        length = -(-features.counts // LENGTH_STEP) * LENGTH_STEP  # (B,)
+        order = np.argsort(length, kind="stable")
+        order = order[np.searchsorted(length[order], 1) :]  # without events that are empty
+        ordered, length = features.select(order), length[order]
+        first = 0
+        while first < len(order):
+            size = max(MAX_ROWS // int(length[first]), 2)
+            last = min(first + size, int(np.searchsorted(length, length[first], side="right")))
+            rows = order[first:last]
+            yield rows, self._call(ordered.between(first, last), int(length[first]), kinds[rows])
+            first = last
+
+    def _call(self, features: Features, length: int, kinds: NDArray[np.int32]) -> NDArray[np.float32]:
+        b = max(len(features), 2)  # a product with one row would be another algorithm, and round differently
+        real = np.zeros((b, length), dtype=bool)
+        real[: len(features)] = np.arange(length) < features.counts[:, None]
+        x = np.zeros((b, length, N_FEATURES), np.float32)
+        pdg, mother = np.full((b, length), -1, np.int32), np.full((b, length), -1, np.int32)
+        x[real], pdg[real], mother[real] = features.x, features.token, features.mother
+        c = np.zeros(b, np.int32)
+        c[: len(features)] = kinds
+        return self._run({"x": x, "pdg": pdg, "mother": mother, "c": c})[: len(features)]
+
+    def _probe(self) -> NDArray[np.float32]:
+        return self._call(_one_particle(), LENGTH_STEP, np.zeros(1, np.int32))
+
+
+class _Single(MultiSkimScorer):
+    """The form for one event a call, ours or of another program."""
+
+    def _scored(
+        self, features: Features, kinds: NDArray[np.int32]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        for row in np.flatnonzero(features.counts):
+            part = features.between(int(row), int(row) + 1)
+            yield np.array([row]), self._call(part, kinds[row])
+
+    def _call(self, features: Features, kind: np.int32) -> NDArray[np.float32]:
+        inputs = {
+            "x": np.ascontiguousarray(features.x, np.float32),
+            "pdg": features.token.astype(np.int32),
+            "mother": features.mother.astype(np.int32),
+            "c": np.array(kind, np.int32),
+        }
+        output = self._run(inputs)
+        return output.reshape(1, -1) if output.ndim == 1 else output
+
+    def _probe(self) -> NDArray[np.float32]:
+        return self._call(_one_particle(), np.int32(0))
+
+
+def open_multiskim(path: Path | str, threads: int = 1, precision: str = "fp32") -> MultiSkimScorer:
+    """Open multi-skim weights in either form; the inputs they ask for decide.
+
+    Args:
+        path: the file.
+        threads: of one call. One is best when a job has one core.
+        precision: of the arithmetic, one of PRECISIONS.
+
+    Raises:
+        FileNotFoundError
+        NotAModel: empty, damaged, or no ONNX model.
+        ModelMismatch: other inputs or outputs, or a manifest of another network.
+        UnknownName: no such precision.
+    """
+    path = Path(path)
+    if precision not in PRECISIONS:
+        raise UnknownName("precision", precision, PRECISIONS)
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
+    content = path.read_bytes()
+    if not content:
+        raise NotAModel(path, "it is empty")
+    try:
+        session = onnxruntime.InferenceSession(content, _options(threads), ["CPUExecutionProvider"], enable_fallback=0)
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_PROPERTY)
+        dimensions = _dimensions(session)
+    except Exception as error:
+        raise NotAModel(path, f"ONNX Runtime refuses it: {_first_line(error)}") from error
+    if dimensions not in (_SINGLE, _BATCHED):
+        raise ModelMismatch(_other_interface(path, session))
+    manifest = None if text is None else MultiSkimManifest.from_json(text, path)
+    return (_Batched if dimensions == _BATCHED else _Single)(path, session, manifest)
+
+
+def _options(threads: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what is wrong comes as an exception, and is said once
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a waiting thread takes no core
+    return options
+
+
+def _dimensions(session: onnxruntime.InferenceSession) -> tuple[int, ...] | None:
+    """Number of dimensions of x, pdg, mother, c; None when these are not the inputs, or the output is not one."""
+    inputs = {node.name: node for node in session.get_inputs()}
+    outputs = session.get_outputs()
+    if {name: node.type for name, node in inputs.items()} != _TYPES or len(outputs) != 1:
+        return None
+    if outputs[0].type != "tensor(float)":
+        return None
+    return tuple(len(inputs[name].shape) for name in _TYPES)
+
+
+def _other_interface(path: Path, session: onnxruntime.InferenceSession) -> str:
+    there = ", ".join(f"{node.name} {node.type} {node.shape}" for node in session.get_inputs()) or "none"
+    outputs = ", ".join(f"{node.name} {node.type} {node.shape}" for node in session.get_outputs())
+    return (
+        f"{path} is no multi-skim filter: inputs x float (n, 8), pdg int32 (n), mother int32 (n), c int32 () and one "
+        f"float output (skims) were expected, or the same with events in front; found inputs {there} and outputs "
+        f"{outputs}"
+    )
+
+
+def _one_particle() -> Features:
+    one = np.zeros(1, np.int64)
+    return Features(np.ones((1, N_FEATURES), np.float32), one, one - 1, np.array([0, 1]))
+
+
+def _first_line(error: Exception) -> str:
+    """What the runtime says; some of its errors about damaged text say nothing but their kind."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
