@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 
 from conditions.client import Client
+from conditions.client.bundled import Bundled
 from conditions.client.record import JobRecord
 from conditions.errors import (
     BadInputError,
@@ -30,6 +31,7 @@ from conditions.tags import Tag, TagState
 __all__ = [
     "OPEN",
     "BadInputError",
+    "Bundled",
     "Client",
     "ConditionsError",
     "EndOfExp",
@@ -60,6 +62,7 @@ def open(  # noqa: A001 - read as conditions.open
     allow_open: bool = False,
     record: bool | str | os.PathLike[str] = False,
     replay: JobRecord | str | os.PathLike[str] | None = None,
+    bundled: Bundled | None = None,
 ) -> Client:
     """A client of the conditions kept at a place, or at the first of several places that can answer.
 
@@ -78,6 +81,8 @@ def open(  # noqa: A001 - read as conditions.open
         allow_open: whether tags that can still change may be used.
         record: whether the client keeps a record of what it was told; a path is written when it is closed.
         replay: a record, or its file: answer from it alone, with files of the same digests.
+        bundled: a snapshot that came along with the program: it answers for the program's own tags where nothing is
+            configured, and where all that is configured works and does not know them.
 
     Raises:
         StoreError: the only place that was named cannot be used.
@@ -85,4 +90,4 @@ def open(  # noqa: A001 - read as conditions.open
     """
     from conditions.opening import OpenConfig, open_client  # loads what the places need
 
-    return open_client(where, stack, OpenConfig(user, allow_open, record, replay))
+    return open_client(where, stack, OpenConfig(user, allow_open, record, replay, bundled))

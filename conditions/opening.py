@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from conditions.client.bundled import Bundled, WithBundled
 from conditions.client.cache import PayloadCache
 from conditions.client.chain import Chain, Provider
 from conditions.client.client import Client, ClientConfig
 from conditions.client.environment import Environment, read_environment
-from conditions.client.places import Place, PlaceKind, as_places, kind_of, path_of, shown_place
+from conditions.client.places import Place, PlaceKind, as_places, kind_of, path_of, shown_place, usual_store
 from conditions.client.record import JobRecord
 from conditions.client.replay import ReplaySource
 from conditions.client.transport import Source
 from conditions.errors import StoreUnavailable
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class OpenConfig:
     allow_open: bool = False
     record: bool | str | os.PathLike[str] = False
     replay: JobRecord | str | os.PathLike[str] | None = None
+    bundled: Bundled | None = None
 
 
 def open_client(
@@ -90,6 +95,18 @@ def open_source(
 
 
 def _source(places: tuple[Place, ...], environment: Environment, cache: PayloadCache, config: OpenConfig) -> Source:
+    """Where conditions come from: what is configured, and what came along for what nobody there knows."""
+    bundled = config.bundled
+    if bundled is None:
+        return _configured(places, environment, cache, config)
+    if not places and not environment.providers and not _is_there(usual_store()):
+        # Nothing is configured, and nobody ever made a store here: one that is empty would help nobody.
+        log.info("conditions come from %s, %s: nothing else is configured", bundled.what, bundled.path)
+        return open_source(bundled.path, cache, user=config.user, must_exist=True)
+    return WithBundled(_configured(places, environment, cache, config), bundled, cache)
+
+
+def _configured(places: tuple[Place, ...], environment: Environment, cache: PayloadCache, config: OpenConfig) -> Source:
     """One place by itself, or several as a chain."""
     chosen = places or environment.providers
     if not chosen:
@@ -101,6 +118,17 @@ def _source(places: tuple[Place, ...], environment: Environment, cache: PayloadC
         place: partial(open_source, place, cache, user=config.user, must_exist=True, patient=False) for place in chosen
     }
     return Chain([Provider(shown_place(place), opener) for place, opener in openers.items()])
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file is there; StoreUnavailable where that cannot be seen, since it may be one."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise StoreUnavailable(path, error.strerror or str(error)) from error
+    return True
 
 
 def _store(place: Place | None, user: str | None) -> Source:

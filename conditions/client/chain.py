@@ -29,6 +29,7 @@ from conditions.errors import (
     NotFoundError,
     PastUnknown,
     PayloadFileError,
+    RefusedError,
     StoreError,
     TagNotFound,
 )
@@ -83,6 +84,7 @@ class Chain:
     def __init__(self, providers: Sequence[Provider]) -> None:
         self.passed_over: list[PassedOver] = []
         self.used: list[str] = []
+        self._all = tuple(providers)
         self._left = list(providers)
         self._now: tuple[Provider, Source] | None = None
         self._settled = False  # whether the present provider has answered
@@ -142,6 +144,23 @@ class Chain:
             return self._ask((), lambda source: file_from(source, payload))
         except PayloadFileError as error:
             return self._from_another(payload, error)
+
+    def is_nowhere(self, tag: str, action: Callable[[Source], object]) -> bool:
+        """Whether every provider works and none knows a tag that the present one does not know.
+
+        Args:
+            tag: the tag.
+            action: what was asked for about it.
+
+        Raises:
+            NoProvider: one of them cannot say.
+        """
+        with self._lock:
+            failed = [(each.provider.name, each.reason) for each in self.passed_over if each.lacks_tag is None]
+            if failed:
+                raise NoProvider(failed, [tag])
+            others = [each for each in self._all if self._now is None or each is not self._now[0]]
+            return not any(_knows(provider, tag, action) for provider in others)
 
     def close(self) -> None:
         """Let go of the present provider."""
@@ -270,6 +289,23 @@ class Chain:
 
 class _OtherContent(StoreError):
     """A provider whose published tag is not the one this job has used."""
+
+
+def _knows(provider: Provider, tag: str, action: Callable[[Source], object]) -> bool:
+    """Whether a provider that is not the present one knows a tag; NoProvider when it cannot say."""
+    try:
+        source = provider.open()
+        try:
+            action(source)
+        finally:
+            source.close()
+    except TagNotFound:
+        return False
+    except RefusedError:
+        return True  # it knows the tag, and says that it must not be used
+    except StoreError as error:
+        raise NoProvider([(provider.name, _why(provider, error))], [tag]) from error
+    return True
 
 
 def _why(provider: Provider, error: StoreError) -> str:

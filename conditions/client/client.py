@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from conditions.client.bundled import WithBundled
 from conditions.client.chain import Chain
 from conditions.client.record import JobRecord
 from conditions.client.replay import ReplaySource
@@ -104,14 +105,14 @@ class Client:
         if self._record is None:
             raise BadInputError("this client keeps no record: open it with record=True, or record=PATH")
         self._record.providers = list(self.providers)
-        if isinstance(self.source, Chain):
+        if isinstance(self.source, Chain | WithBundled):
             self._record.passed_over = [(each.provider.name, each.reason) for each in self.source.passed_over]
         return self._record
 
     @property
     def providers(self) -> tuple[str, ...]:
         """Who has answered so far, in order."""
-        if isinstance(self.source, Chain):
+        if isinstance(self.source, Chain | WithBundled):
             return tuple(self.source.used)
         return (str(getattr(self.source, "url", type(self.source).__name__)),)
 
@@ -130,7 +131,7 @@ class Client:
             TagNotFound, TagNotUsable, NotRecorded: there is no such tag here, or it may not be used.
         """
         stack, wanted = check_stack((tag,)), _names(names)
-        if isinstance(self.source, Chain):
+        if isinstance(self.source, Chain | WithBundled):
             held = self.source.resolve_optional(stack, run, wanted, allow_open=self.allow_open)
         else:
             held = held_of(self.source, stack, run, wanted, allow_open=self.allow_open)

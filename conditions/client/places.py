@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterable, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Place: TypeAlias = str | os.PathLike[str]
+STORE_FILE: Final = "conditions.sqlite"
 
 
 class PlaceKind(Enum):
@@ -52,6 +53,13 @@ def as_places(where: Place | Sequence[Place] | None) -> tuple[Place, ...]:
     n_urls = sum("://" in word for word in words)
     is_list = n_urls > 1 or (n_urls and kind_of(words[0]) is PlaceKind.SERVER) or any(map(_exists, words))
     return tuple(words) if is_list else (where,)
+
+
+def usual_store() -> Path:
+    """The file of the user's own store, which is used where nothing is configured."""
+    import platformdirs
+
+    return platformdirs.user_data_path("conditions") / STORE_FILE
 
 
 def shown_place(place: Place) -> str:

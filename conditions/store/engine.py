@@ -17,18 +17,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import platformdirs
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from conditions.client.places import STORE_FILE, usual_store
 from conditions.errors import BadInputError, StoreBusy, StoreError, StoreFull, StoreUnavailable
 from conditions.store.files import NO_SPACE
 
 BUSY_TIMEOUT_S: Final = 60  # how long a writer waits for the others; a bulk insert of 10^6 rows takes about 10 s
 CONNECT_TIMEOUT_S: Final = 10
-STORE_FILE: Final = "conditions.sqlite"
 OLDEST_SQLITE: Final = (3, 35, 0)  # RETURNING
 PROBE_BYTES: Final = 64 * 1024  # twice the piece by which SQLite lets the memory grow that its processes share
 _URL_FORMS: Final = "sqlite:///PATH or postgresql://HOST/NAME"
@@ -43,7 +42,7 @@ def database_url(where: str | os.PathLike[str] | None) -> URL:
     The default is `CONDITIONS_URL`, else a SQLite file in the user's data folder.
     """
     if where is None:
-        where = os.environ.get("CONDITIONS_URL") or platformdirs.user_data_path("conditions") / STORE_FILE
+        where = os.environ.get("CONDITIONS_URL") or usual_store()
     text = os.fspath(where)
     if "://" not in text:
         path = Path(text).expanduser().absolute()
