@@ -18,9 +18,14 @@
     │   ├── ModelMismatch         it does not fit what it is used with
     │   └── BadScore              a score that is no probability
     ├── TrainingError             a training that cannot start or go on
+    ├── SkimError                 what is given as a skim
+    │   ├── NotASkim              it is no skim, and no function that can be one
+    │   ├── SkimTwice             two skims of one name
+    │   └── SkimFailed            a user's own function raised
     ├── FrameworkError            a path or module used against its rules
     │   └── ModuleFailed          a module raised in the event loop
-    └── QuickstartError           a quickstart that cannot start or go on
+    ├── DefaultsDamaged           filters that came along, and are not what they should be
+    └── QuickstartError           a quickstart, or another recipe, that cannot start or go on
         ├── StepFailed            one of its commands ended with an error
         └── OtherPlan             its folder holds other things
 
@@ -151,6 +156,30 @@ class TrainingError(SmartBkgError):
     """A training that cannot start or go on."""
 
 
+class SkimError(SmartBkgError):
+    """Base: what is given as a skim."""
+
+
+class NotASkim(SkimError):
+    """It is no skim, and no function that can be one."""
+
+
+class SkimTwice(SkimError):
+    """Two skims of one name would share one column."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"two different skims are named {name!r}: give one of them another name")
+
+
+class SkimFailed(SkimError):
+    """A user's own function raised; the error it raised is the cause."""
+
+    def __init__(self, name: str, where: str, error: Exception) -> None:
+        self.name, self.where, self.error = name, where, error
+        super().__init__(f"the skim {name!r} failed in {where}: {type(error).__name__}: {error}")
+
+
 class FrameworkError(SmartBkgError):
     """A path or module used against its rules."""
 
@@ -163,12 +192,20 @@ class ModuleFailed(FrameworkError):
         super().__init__(f"module {module} failed in {step} at {where}: {error}")
 
 
+class DefaultsDamaged(SmartBkgError):
+    """The filters that came along are not what they should be."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"the defaults in {path} are not what is shipped: {reason}")
+
+
 class QuickstartError(SmartBkgError):
-    """Base: a quickstart that cannot start or go on."""
+    """Base: a quickstart, or another recipe of commands, that cannot start or go on."""
 
 
 class StepFailed(QuickstartError):
-    """A command of the quickstart ended with an error."""
+    """A command of the recipe ended with an error."""
 
     def __init__(self, command: str, code: int) -> None:
         self.command, self.code = command, code
@@ -176,15 +213,17 @@ class StepFailed(QuickstartError):
 
 
 class OtherPlan(QuickstartError):
-    """The folder holds a quickstart with other settings, or no quickstart at all but other things."""
+    """The folder holds what was made with other settings, or other things."""
 
-    def __init__(self, directory: Path, found: Mapping[str, object], asked: Mapping[str, object]) -> None:
+    def __init__(
+        self, directory: Path, found: Mapping[str, object], asked: Mapping[str, object], what: str = "quickstart"
+    ) -> None:
         self.directory = directory
         if not found:
-            super().__init__(f"{directory} holds other things and no quickstart: give another folder with -o")
+            super().__init__(f"{directory} holds other things and no {what}: give another folder with -o")
             return
         differences = [f"{k}: {found.get(k)} there, {asked[k]} asked" for k in asked if found.get(k) != asked[k]]
         super().__init__(
-            f"{directory} holds a quickstart with other settings ({'; '.join(differences)}): "
+            f"{directory} holds a {what} with other settings ({'; '.join(differences)}): "
             "give another folder with -o, or remove this one"
         )

@@ -6,18 +6,11 @@ is there already is not repeated, so a run that was interrupted goes on where it
 
 from __future__ import annotations
 
-import json
-import os
-import shlex
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from smartbkg.atomic import write_atomically
-from smartbkg.errors import OtherPlan, StepFailed
+from smartbkg.recipe import Step, open_recipe, remember
 
 PLAN_FILE = "quickstart.json"
 TAG = "SmartBKG_GATGAP"
@@ -34,20 +27,6 @@ class Plan:
     epochs: int = 12
     seed: int = 1
     store: str | None = None
-
-
-@dataclass(frozen=True)
-class Step:
-    """One command; `output` is the file that proves it done, None for what is quick and always run."""
-
-    title: str
-    command: tuple[str, ...]
-    output: str | None = None
-
-    @property
-    def line(self) -> str:
-        """As one types it."""
-        return shlex.join(self.command)
 
 
 def steps(plan: Plan, workers: int) -> list[Step]:
@@ -92,19 +71,8 @@ def run(directory: Path, plan: Plan, workers: int, say: Callable[[str], None]) -
         OtherPlan: the folder was made with other settings.
         StepFailed: a command ended with an error; everything before it stays.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    _remember(directory, plan)
-    environment = _environment(directory, plan)
-    say(f"cd {shlex.quote(str(directory))}")
-    say(f"export CONDITIONS_URL={shlex.quote(environment['CONDITIONS_URL'])}")
-    for step in steps(plan, workers):
-        say(f"\n# {step.title}\n{step.line}")
-        if step.output is not None and (directory / step.output).exists():
-            say("(done already)")
-            continue
-        started = time.perf_counter()
-        _run_command(step.command, directory, environment)
-        say(f"({time.perf_counter() - started:.1f} s)")
+    remember(directory / PLAN_FILE, asdict(plan), "quickstart")
+    open_recipe(directory, plan.store, say).run(steps(plan, workers))
 
 
 def _sample(
@@ -125,32 +93,3 @@ def _simulate(name: str, skim: str, seed: str, many: Sequence[str]) -> tuple[Ste
         Step(f"simulate {events}", ("smartbkg", "simulate", events, "--seed", seed, *many, "-o", reco), reco),
         Step(f"skim {events}: which events pass", ("smartbkg", "skim", skim, reco, "-o", skimmed), skimmed),
     )
-
-
-def _remember(directory: Path, plan: Plan) -> None:
-    path, asked = directory / PLAN_FILE, asdict(plan)
-    if path.exists():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found != asked:
-            raise OtherPlan(directory, found, asked)
-    elif any(directory.iterdir()):
-        raise OtherPlan(directory, {}, asked)
-    write_atomically(path, json.dumps(asked, indent=1).encode())
-
-
-def _environment(directory: Path, plan: Plan) -> dict[str, str]:
-    store = plan.store or f"sqlite:///{directory.resolve() / 'conditions.sqlite'}"
-    # The tag is found by default: a stack in force outside must not lead the quickstart elsewhere.
-    hidden = {"CONDITIONS_TAGS", "BELLE2_CONDB_GLOBALTAG"}
-    if plan.store is None:
-        hidden.add("CONDITIONS_FILES")  # a site's payload folder is for the site's database, not for ours
-    inherited = {name: value for name, value in os.environ.items() if name not in hidden}
-    return {**inherited, "CONDITIONS_URL": store, "PYTHONUNBUFFERED": "1"}
-
-
-def _run_command(command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> None:
-    # The commands that were installed together with this Python, whatever else PATH finds.
-    program = Path(sys.executable).with_name(command[0])
-    code = subprocess.run([program, *command[1:]], cwd=directory, env=environment, check=False).returncode
-    if code:
-        raise StepFailed(shlex.join(command), code)

@@ -14,6 +14,8 @@ from smartbkg import __version__
 from smartbkg.errors import SmartBkgError, UnknownName
 
 COMMANDS = {
+    "compare": "smartbkg.cli.compare:compare",
+    "defaults": "smartbkg.cli.defaults:defaults",
     "evaluate": "smartbkg.cli.evaluate:evaluate",
     "events": "smartbkg.cli.events:events",
     "filter": "smartbkg.cli.filter:filter_events",

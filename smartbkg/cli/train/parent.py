@@ -17,6 +17,7 @@ from conditions.cli.options import Settings, as_run
 from conditions.client.environment import read_environment
 from conditions.client.places import PlaceKind, as_places, kind_of
 from conditions.errors import NotFoundError
+from smartbkg.modules.shipped import bundled_defaults
 
 DEFAULT_TAG = "SmartBKG_GATGAP"
 _PINNED = re.compile(r"(?P<name>.+)@(?P<revision>[0-9]+)")
@@ -90,7 +91,7 @@ def fetch_parent(wanted: Wanted, tags: tuple[str, ...], store: str | None, run: 
     Raises:
         ConditionsError: no tag gives it for the run, there is no such revision, or its file is damaged.
     """
-    with conditions.open(store, tags or None, allow_open=True) as client:
+    with conditions.open(store, tags or None, allow_open=True, bundled=bundled_defaults()) as client:
         stack = client.stack or (DEFAULT_TAG,)
         try:
             resolved = client.get(wanted.name, run, stack=stack)

@@ -1,0 +1,107 @@
+"""Makes the defaults that are shipped, stage by stage, in a folder of its own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from smartbkg.defaults import FOLDER, MAX_BYTES, PAYLOADS, SNAPSHOT, size_bytes
+from smartbkg.defaults.plan import (
+    STAGES,
+    Plan,
+    Training,
+    evaluation_steps,
+    publication_steps,
+    sample_lanes,
+    snapshot_steps,
+    training_lanes,
+)
+from smartbkg.errors import DefaultsDamaged
+from smartbkg.recipe import Recipe, open_recipe, remember
+
+PLAN_FILE: Final = "defaults.json"
+# What each stage leaves behind, removed when it is to be done again. SQLite may leave files beside its own.
+_PRODUCTS: Final = {
+    "evaluate": ("evaluation",),
+    "publish": ("conditions.sqlite*", "payloads"),
+    "snapshot": ("snapshot",),
+}
+
+
+@dataclass(frozen=True)
+class Making:
+    """How far to go, and what to do again.
+
+    Attributes:
+        until: the last stage.
+        again: the stage from which on everything is done again, one of `REPEATABLE`; None for nothing.
+        workers: commands side by side.
+        install: whether the result goes into this copy of the program.
+    """
+
+    until: str = STAGES[-1]
+    again: str | None = None
+    workers: int = 2
+    install: bool = False
+
+
+def make(directory: Path, plan: Plan, training: Training, making: Making, say: Callable[[str], None]) -> None:
+    """From seeds to published tags and a snapshot of them; what is done is not repeated.
+
+    Raises:
+        OtherPlan: the folder was made with other settings.
+        StepFailed: a command ended with an error; everything before it stays.
+        DefaultsDamaged: the result is too large.
+    """
+    remember(directory / PLAN_FILE, asdict(plan), "defaults")
+    _forget(directory, making.again)
+    recipe = open_recipe(directory, None, say)
+    last = STAGES.index(making.until)
+    for stage in STAGES[: last + 1]:
+        say(f"\n## {stage}")
+        _run_stage(recipe, stage, plan, training, making)
+    if making.until == STAGES[-1] and making.install:
+        install(directory / "snapshot", FOLDER)
+        say(f"\n{size_bytes(FOLDER) / 1e6:.1f} MB in {FOLDER}")
+    for line, seconds in recipe.times_s.items():
+        say(f"{seconds:9.1f} s  {line}")
+
+
+def install(snapshot: Path, folder: Path) -> None:
+    """Put a snapshot and its payload files in the place of those that are shipped.
+
+    Raises:
+        DefaultsDamaged: it is larger than what is shipped may be.
+    """
+    size = size_bytes(snapshot)
+    if size > MAX_BYTES:
+        raise DefaultsDamaged(snapshot, f"{size} bytes, at most {MAX_BYTES} are shipped")
+    folder.mkdir(exist_ok=True)
+    shutil.rmtree(folder / PAYLOADS, ignore_errors=True)
+    shutil.copytree(snapshot / PAYLOADS, folder / PAYLOADS)
+    shutil.copyfile(snapshot / SNAPSHOT, folder / SNAPSHOT)
+
+
+def _run_stage(recipe: Recipe, stage: str, plan: Plan, training: Training, making: Making) -> None:
+    if stage in ("generate", "label"):
+        recipe.run_lanes(sample_lanes(plan, label=stage == "label"), making.workers)
+    elif stage == "train":
+        recipe.run_lanes(training_lanes(training, plan.seed), making.workers)
+    else:
+        steps = {"evaluate": evaluation_steps, "publish": publication_steps, "snapshot": snapshot_steps}[stage]
+        recipe.run(steps())
+
+
+def _forget(directory: Path, again: str | None) -> None:
+    """Remove what a stage and those after it have left."""
+    if again is None:
+        return
+    for pattern in (pattern for stage in STAGES[STAGES.index(again) :] for pattern in _PRODUCTS[stage]):
+        for path in list(directory.glob(pattern)):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()

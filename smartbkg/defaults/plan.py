@@ -1,0 +1,122 @@
+"""The way from seeds to the defaults that are shipped, as steps: samples, labels, trainings, evaluations, publication.
+
+Two samples of every event type, with seeds and runs of their own: `train` for the networks, `new` for what is said
+about them. Everything follows from the plan's seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from smartbkg.defaults import GATGAP_TAG, MULTISKIM_TAG, PAYLOADS, SNAPSHOT
+from smartbkg.recipe import Step
+
+B_PAIRS: Final = ("mixed", "charged")
+OTHERS: Final = ("uubar", "ddbar", "ssbar", "ccbar", "taupair")
+STAGES: Final = ("generate", "label", "train", "evaluate", "publish", "snapshot")
+# Whoever wants other events or networks takes another folder.
+REPEATABLE: Final = STAGES[STAGES.index("evaluate") :]
+TRAIN, NEW = "train", "new"
+GATGAP_SKIM: Final = "feiHadronic"  # the skim that the one-skim filter was made for
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which events are made. The same plan gives the same events and labels.
+
+    Attributes:
+        n_b_pairs: training events of mixed and of charged.
+        n_others: training events of each other type.
+        n_new: events of every type that no network sees.
+        decays: decay table of the generator.
+        seed: of everything; unseen events have the seed after it.
+    """
+
+    n_b_pairs: int = 500_000
+    n_others: int = 200_000
+    n_new: int = 100_000
+    decays: str = "pythia"
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Training:
+    """More options of the two training commands, as one types them."""
+
+    gatgap: tuple[str, ...] = ("--epochs", "12", "--schedule", "cosine")
+    multiskim: tuple[str, ...] = ()
+
+
+def sample_lanes(plan: Plan, *, label: bool = True) -> list[list[Step]]:
+    """For every sample and type: events, reconstructed events (until the labels are there), labels."""
+    sizes = {**dict.fromkeys(B_PAIRS, plan.n_b_pairs), **dict.fromkeys(OTHERS, plan.n_others)}
+    wanted = [(TRAIN, kind, count, plan.seed, 1) for kind, count in sizes.items()]
+    wanted += [(NEW, kind, plan.n_new, plan.seed + 1, 2) for kind in sizes]
+    return [_lane(plan, *each)[: None if label else 1] for each in wanted]
+
+
+def training_lanes(training: Training, seed: int) -> list[list[Step]]:
+    """The two networks; each training goes on where it stopped."""
+    common = ("--seed", str(seed), "--resume")
+    gatgap = ("smartbkg", "train", "gatgap", *_inputs(TRAIN, B_PAIRS), "--skim", GATGAP_SKIM, *training.gatgap)
+    multiskim = ("smartbkg", "train", "multiskim", *_inputs(TRAIN, (*B_PAIRS, *OTHERS)), *training.multiskim)
+    return [
+        [Step("train GATGAP", (*gatgap, *common, "-o", "gatgap"), "gatgap/metrics.json")],
+        [Step("train the multi-skim network", (*multiskim, *common, "-o", "multiskim"), "multiskim/metrics.json")],
+    ]
+
+
+def evaluation_steps() -> list[Step]:
+    """What the networks are worth on events that neither of them saw."""
+    gatgap = ("gatgap/GATGAPgen.onnx", *_inputs(NEW, B_PAIRS), "--skim", GATGAP_SKIM)
+    multiskim = ("multiskim/SmartBackgroundWeights_default.onnx", *_inputs(NEW, (*B_PAIRS, *OTHERS)))
+    return [
+        Step(
+            f"evaluate {name} on unseen events",
+            ("smartbkg", "evaluate", *inputs, "--report", f"evaluation/{name}"),
+            f"evaluation/{name}/evaluation.json",
+        )
+        for name, inputs in {"gatgap": gatgap, "multiskim": multiskim}.items()
+    ]
+
+
+def publication_steps() -> list[Step]:
+    """Both into their tags, with what was measured; the same again changes nothing."""
+    return [
+        Step(
+            f"publish {name} in {tag}",
+            (
+                *("smartbkg", "publish", name, "--tag", tag, "--state", "PUBLISHED"),
+                *("--evaluation", f"evaluation/{name}/evaluation.json"),
+            ),
+        )
+        for name, tag in {"gatgap": GATGAP_TAG, "multiskim": MULTISKIM_TAG}.items()
+    ]
+
+
+def snapshot_steps() -> list[Step]:
+    """Both tags in one file, the payload files beside it, and every byte compared."""
+    snapshot, payloads = f"snapshot/{SNAPSHOT}", f"snapshot/{PAYLOADS}"
+    download = ("conditions", "download", GATGAP_TAG, MULTISKIM_TAG, "-o", snapshot, "--payloads", payloads)
+    return [
+        Step("take both tags along", (*download, "--details"), snapshot),
+        Step("compare all bytes", ("smartbkg", "defaults", "verify", "--snapshot", snapshot)),
+    ]
+
+
+def _lane(plan: Plan, sample: str, kind: str, count: int, seed: int, run: int) -> list[Step]:
+    events, reco, labels = (f"{sample}/{kind}{suffix}" for suffix in (".parquet", ".reco.parquet", ".skim.parquet"))
+    numbers = ("--seed", str(seed))
+    generate = ("smartbkg", "generate", kind, "-n", str(count), *numbers, "--run", str(run), "--decays", plan.decays)
+    simulate = ("smartbkg", "simulate", events, *numbers)
+    return [
+        Step(f"generate {count} {kind} events", (*generate, "-o", events), events),
+        Step(f"simulate {events}", (*simulate, "-o", reco), reco, needed_until=labels),
+        Step(f"which of {events} pass each skim", ("smartbkg", "skim", "all", reco, "-o", labels), labels),
+    ]
+
+
+def _inputs(sample: str, kinds: tuple[str, ...]) -> tuple[str, ...]:
+    labels = [word for kind in kinds for word in ("--labels", f"{sample}/{kind}.skim.parquet")]
+    return (*(f"{sample}/{kind}.parquet" for kind in kinds), *labels)
