@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -131,8 +130,10 @@ class MultiSkimManifest:
 
 
 def _skims(values: list[Any], source: Path | str) -> tuple[tuple[int, str], ...]:
-    skims = [(value.get("code"), value.get("name")) for value in values if isinstance(value, Mapping)]
-    wrong = [skim for skim in skims if not (isinstance(skim[0], int) and isinstance(skim[1], str))]
-    if wrong or len(skims) != len(values) or len(set(skims)) != len(skims):
-        raise NotAModel(source, "skims of its manifest are not codes and names, each once")
+    skims = []
+    for value in values:
+        code, name = (value.get("code"), value.get("name")) if isinstance(value, dict) else (None, None)
+        if not isinstance(code, int) or not isinstance(name, str) or (code, name) in skims:
+            raise NotAModel(source, "skims of its manifest are not codes and names, each once")
+        skims.append((code, name))
     return tuple(skims)
