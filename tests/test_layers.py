@@ -30,7 +30,10 @@ SERVER_PACKAGES = {"fastapi", "starlette", "uvicorn", "pydantic", "orjson", "pro
 DATABASE_DOORS = ("smartbkg/modules/", "smartbkg/publish.py", "smartbkg/cli/")
 # Here torch may be imported at the top; elsewhere in smartbkg only on demand, and in these not at all.
 TORCH_ROOMS = ("smartbkg/models/", "smartbkg/training/")
-TORCH_FREE = ("smartbkg/modules/", "smartbkg/scorer.py", "smartbkg/features.py", "smartbkg/training/metrics.py")
+TORCH_FREE = (
+    *("smartbkg/modules/", "smartbkg/scorer.py", "smartbkg/features.py", "smartbkg/training/metrics.py"),
+    *("smartbkg/evaluation/", "smartbkg/report/"),
+)
 
 
 def sources(*rooms: str) -> list[str]:

@@ -1,66 +1,114 @@
-"""One HTML page that stands alone: a table of figures, the plots, where everything came from."""
+"""One HTML page that stands alone: a table of skims, then each skim's figures and plots, then where it came from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from smartbkg.atomic import write_atomically
 from smartbkg.errors import MissingExtra
-from smartbkg.report.comparison import Comparison
-from smartbkg.report.plots import observable_plot, roc_plot, score_plot
+from smartbkg.report.comparison import KL_LIMIT, Comparison, ObservableComparison
+from smartbkg.report.plots import observable_plot, score_plot
+from smartbkg.report.tables import COLUMNS, Figure, figure_rows, skim_row
+
+# Plots of observables in all: one skim shows every one of its 31, forty skims their worst three, and the page stays
+# below 10 MB and half a minute.
+MAX_OBSERVABLE_PLOTS = 120
+MIN_PER_SKIM = 3
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One row of the table: a name, a value as it is shown, and what it means."""
+class Section:
+    """What the page shows of one skim."""
 
-    name: str
-    value: str
-    meaning: str = ""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a page shows."""
-
-    title: str
-    subtitle: str
-    figures: Sequence[Figure]
-    score: NDArray[np.float64]  # (B,) of events the network never saw
-    passed: NDArray[np.bool_]  # (B,)
-    roc: tuple[NDArray[np.float64], NDArray[np.float64]]  # false and true rates, (T,) each
-    auc: float
-    comparison: Comparison | None = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    skim: str
+    figures: list[Figure]
+    types: list[list[str]]
+    score_plot: str | None
+    observable_plots: list[str]
+    comparison: Comparison | None
 
 
-def write_page(report: Report, path: Path) -> Path:
-    """Render the page; it takes its name only when it is complete."""
+def write_page(figures: Mapping[str, Any], comparisons: Mapping[str, Comparison], path: Path) -> Path:
+    """Render the page; it takes its name only when it is complete.
+
+    Args:
+        figures: of an evaluation.
+        comparisons: its comparisons, by skim.
+        path: of the page.
+    """
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError as error:
         raise MissingExtra("jinja2", "report") from error
+    skims = figures["skims"]
+    n_plots = max(MIN_PER_SKIM, MAX_OBSERVABLE_PLOTS // len(skims))
     template = files("smartbkg.report").joinpath("page.html").read_text(encoding="utf-8")
     html = (
         Environment(autoescape=True, undefined=StrictUndefined)
         .from_string(template)
         .render(
-            title=report.title,
-            subtitle=report.subtitle,
-            figures=report.figures,
-            score_plots=[roc_plot(*report.roc, report.auc), score_plot(report.score, report.passed)],
-            observable_plots=[observable_plot(o) for o in report.comparison.observables] if report.comparison else [],
-            comparison=report.comparison,
-            provenance=report.provenance,
+            title=f"Filter for {next(iter(skims))}" if len(skims) == 1 else f"Filter for {len(skims)} skims",
+            subtitle=_subtitle(figures),
+            columns=COLUMNS,
+            rows=[skim_row(skim, values) for skim, values in skims.items()],
+            sections=[_section(figures, skim, comparisons.get(skim), n_plots) for skim in skims],
+            provenance=_provenance(figures),
+            kl_limit=KL_LIMIT,
         )
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, html.encode())
     return path
+
+
+def worst_first(comparison: Comparison) -> list[ObservableComparison]:
+    """Observables by the p-value of their pulls, the most suspicious ones first; without one at the end."""
+    return sorted(comparison.observables, key=lambda o: 2.0 if np.isnan(o.p_value) else o.p_value)
+
+
+def _section(figures: Mapping[str, Any], skim: str, comparison: Comparison | None, n_plots: int) -> Section:
+    values = figures["skims"][skim]
+    chosen = worst_first(comparison)[:n_plots] if comparison is not None else []
+    return Section(
+        skim=skim,
+        figures=figure_rows(figures, skim),
+        types=[_type_row(name, found) for name, found in values.get("event_types", {}).items()],
+        score_plot=score_plot(values) if "problem" not in values else None,
+        observable_plots=[observable_plot(observable) for observable in chosen],
+        comparison=comparison,
+    )
+
+
+def _type_row(name: str, found: Mapping[str, Any]) -> list[str]:
+    first = [name, str(found["n_events"]), f"{found['retention']:.3%}", f"{found['kept_fraction']:.2%}"]
+    if "problem" in found:
+        return [*first, "-", "-", "-"]
+    return [
+        *first,
+        f"{found['auc']:.4f}",
+        f"{found['reference']['speed_up']:.2f}",
+        f"{found['effective_fraction']:.2%}",
+    ]
+
+
+def _subtitle(figures: Mapping[str, Any]) -> str:
+    types = ", ".join(f"{count} {name}" for name, count in figures["event_types"].items())
+    mixture = "; figures are for the natural mixture of these types" if figures["mixture"] else ""
+    return f"{figures['n_events']} events ({types or 'of no known type'}){mixture}"
+
+
+def _provenance(figures: Mapping[str, Any]) -> dict[str, str]:
+    about = figures["filter"]
+    return {
+        "filter": about["source"],
+        **{f"sha256 of {role}": digest for role, digest in about["sha256"].items()},
+        **{name: ", ".join(found) for name, found in figures["files"].items()},
+        "sampling": ", ".join(f"{name} {value}" for name, value in figures["sampling"].items()),
+        "smartbkg": figures["smartbkg"],
+    }

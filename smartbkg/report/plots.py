@@ -1,4 +1,4 @@
-"""Plots as SVG text, to be put into a page: ROC, scores, weighted against true distributions with pulls.
+"""Plots as SVG text, to be put into a page: ROC, scores, calibration, weighted against true distributions with pulls.
 
 The same figures give the same bytes: no date, no random identifiers.
 """
@@ -6,61 +6,45 @@ The same figures give the same bytes: no date, no random identifiers.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from smartbkg.errors import MissingExtra
 from smartbkg.report.comparison import ObservableComparison
 
 INK, TRUE, WEIGHTED, BAND = "#1f2933", "#52606d", "#d64545", "#e4e7eb"
 PASS, FAIL = "#2b8a3e", "#8795a1"
+# Digits after the point of a coordinate in a plot: a hundredth of a pixel.
+_COORDINATE = re.compile(r"(\d+\.\d{2})\d+")
 
 
-def roc_plot(false_rate: NDArray[Any], true_rate: NDArray[Any], auc: float) -> str:
-    """Pass rate of passing events against pass rate of failing ones, both (T,) over all thresholds."""
-    with _figure(4.2, 3.6) as (figure, out):
-        axes = figure.subplots()
-        axes.plot(false_rate, true_rate, color=WEIGHTED, label=f"AUC {auc:.3f}")
-        axes.plot([0, 1], [0, 1], color=FAIL, lw=0.8, ls=":", label="no information")
-        axes.set(xlabel="failing events kept", ylabel="passing events kept", xlim=(0, 1), ylim=(0, 1.01))
-        axes.legend(loc="lower right")
-    return out.getvalue()
+def score_plot(figures: Mapping[str, Any]) -> str:
+    """Three panels of one skim: ROC, distribution of the score, and how often events of a score pass.
 
-
-def score_plot(score: NDArray[Any], passed: NDArray[np.bool_]) -> str:
-    """Distribution of the score (B,) for passing and failing events, each normalised to 1."""
-    with _figure(4.2, 3.6) as (figure, out):
-        axes = figure.subplots()
-        for chosen, color, label in ((passed, PASS, "pass the skim"), (~passed, FAIL, "fail")):
-            if chosen.any():
-                weights = np.full(int(chosen.sum()), 1 / chosen.sum())
-                axes.hist(
-                    score[chosen],
-                    bins=40,
-                    range=(0, 1),
-                    weights=weights,
-                    histtype="step",
-                    lw=1.5,
-                    color=color,
-                    label=label,
-                )
-        axes.set(xlabel="score = probability to keep", ylabel="fraction of events", xlim=(0, 1), yscale="log")
-        axes.legend()
+    Args:
+        figures: as `smartbkg.evaluation.figures.figures_of` makes them.
+    """
+    with _figure(10.8, 3.4) as (figure, out):
+        left, middle, right = figure.subplots(1, 3)
+        figure.subplots_adjust(left=0.06, right=0.99, bottom=0.15, top=0.95, wspace=0.28)
+        _roc(left, figures)
+        _scores(middle, figures["scores"])
+        _calibration(right, figures["calibration"])
     return out.getvalue()
 
 
 def observable_plot(result: ObservableComparison) -> str:
-    """Unfiltered and weighted histogram over their pulls."""
-    with _figure(4.2, 3.6) as (figure, out):
+    """Before and after: unfiltered, weighted and unweighted histograms over the pulls."""
+    with _figure(4.2, 3.4) as (figure, out):
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        figure.subplots_adjust(left=0.15, right=0.98, bottom=0.09, top=0.91, hspace=0.08)
         widths = np.diff(result.edges)
         centres = result.edges[:-1] + widths / 2
         upper.stairs(result.truth / widths, result.edges, color=TRUE, fill=True, alpha=0.25, label="all passing events")
-        upper.stairs(result.truth / widths, result.edges, color=TRUE)
         upper.errorbar(
             centres,
             result.weighted / widths,
@@ -71,13 +55,48 @@ def observable_plot(result: ObservableComparison) -> str:
             color=WEIGHTED,
             label="kept, weighted",
         )
+        if result.unweighted.sum() > 0:
+            scaled = result.unweighted * (result.truth.sum() / result.unweighted.sum())
+            upper.stairs(scaled / widths, result.edges, color=FAIL, ls="--", label="kept, not weighted (scaled)")
         upper.set(ylabel="events per unit", ylim=(0, None), title=result.name)
-        upper.legend()
+        upper.legend(fontsize=7)
         lower.axhspan(-2, 2, color=BAND)
         lower.axhline(0, color=TRUE, lw=0.8)
         lower.plot(centres, result.pulls, "o", ms=3, color=WEIGHTED)
         lower.set(ylabel="pull", ylim=(-5, 5))
     return out.getvalue()
+
+
+def _roc(axes: Any, figures: Mapping[str, Any]) -> None:
+    axes.plot(figures["roc"]["false_rate"], figures["roc"]["true_rate"], color=WEIGHTED, label="this filter")
+    axes.plot([0, 1], [0, 1], color=FAIL, lw=0.8, ls=":", label="no information")
+    axes.set(xlabel="failing events above a score", ylabel="passing events above it", xlim=(0, 1), ylim=(0, 1.01))
+    axes.legend(loc="lower right", title=f"AUC {figures['auc']:.3f}")
+
+
+def _scores(axes: Any, scores: Mapping[str, Any]) -> None:
+    for name, color, label in (("passing", PASS, "pass the skim"), ("failing", FAIL, "fail")):
+        axes.stairs(scores[name], scores["edges"], color=color, lw=1.5, label=label)
+    axes.set(xlabel="score = probability to keep", ylabel="fraction of events", xscale="log", yscale="log")
+    axes.minorticks_off()  # they take most of the time
+    axes.legend()
+
+
+def _calibration(axes: Any, table: Mapping[str, Any]) -> None:
+    score, fraction = np.array(table["mean_score"]), np.array(table["passed_fraction"])
+    filled = fraction > 0
+    errors = np.array(table["uncertainty"])[filled]
+    # On a logarithmic axis the lower end of an error must not reach 0.
+    low = np.minimum(errors, 0.9 * fraction[filled])
+    axes.errorbar(score[filled], fraction[filled], yerr=[low, errors], fmt="o", ms=3, lw=1, color=WEIGHTED)
+    if filled.any():
+        # The best probability to keep goes with the square root of the probability to pass.
+        scale = np.exp(np.mean(np.log(fraction[filled]) - 2 * np.log(score[filled])))
+        ends = np.array([score[filled].min(), score[filled].max()])
+        axes.plot(ends, scale * ends**2, color=FAIL, lw=0.8, ls=":", label="for the largest speed-up")
+        axes.legend()
+    axes.set(xlabel="mean probability to keep", ylabel="fraction that passes", xscale="log", yscale="log")
+    axes.minorticks_off()
 
 
 @contextmanager
@@ -99,11 +118,11 @@ def _figure(width: float, height: float) -> Iterator[tuple[Any, io.StringIO]]:
     }
     out = io.StringIO()
     with mpl.rc_context(style):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(width, height))
         yield figure, out
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     # An SVG inside a page has no XML declaration before it.
     text = out.getvalue()
     out.seek(0)
     out.truncate()
-    out.write(text[text.index("<svg") :])
+    out.write(_COORDINATE.sub(r"\1", text[text.index("<svg") :]))

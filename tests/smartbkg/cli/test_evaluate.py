@@ -52,9 +52,15 @@ def write_kept(path: Path, toy: ToySample, model: Path) -> Path:
 def test_figures_are_those_of_the_definitions(model: Path, toy: ToySample) -> None:
     result = evaluate(model, toy, "--json")
     assert result.exit_code == 0, result.output
-    figures = json.loads(result.stdout)
+    evaluation = json.loads(result.stdout)
+    assert (evaluation["n_events"], evaluation["event_types"], evaluation["mixture"]) == (200, {"mixed": 200}, None)
+    figures = evaluation["skims"][SKIM]
     p, passed = open_scorer(model).score(build(read_events(toy.events))), passed_of(toy)
-    assert figures["auc"] == metrics.auc(p, passed)
+    assert figures["auc"] == pytest.approx(metrics.auc(p, passed), abs=1e-12)
+    assert figures["reference"]["threshold_speed_up"] == pytest.approx(
+        metrics.best_threshold(p, passed, passed.mean())[1]
+    )
+    assert figures["reference"]["best_threshold"] == pytest.approx(metrics.best_threshold(p, passed, passed.mean())[0])
     assert figures["retention"] == passed.mean()
     assert figures["reference"]["speed_up"] == pytest.approx(metrics.speed_up(p, passed, passed.mean()))
     assert figures["effective_fraction"] == pytest.approx(metrics.effective_fraction(p, passed))
@@ -75,7 +81,7 @@ def test_measured_times_are_used_where_the_files_carry_them(model: Path, toy: To
     table = pq.read_table(toy.labels)
     with TableWriter(tmp_path / "l", table.schema, {"times_ms": {"simulate": 90.0, "skim": 5.0}}) as writer:
         writer.write_table(table)
-    figures = json.loads(evaluate(model, ToySample(toy.events, tmp_path / "l"), "--json").stdout)
+    figures = json.loads(evaluate(model, ToySample(toy.events, tmp_path / "l"), "--json").stdout)["skims"][SKIM]
     times = figures["measured"]["times_ms"]
     assert (times["generate"], times["simulate"]) == (0.05, 95.0)
     assert 0 < times["network"] < 50
@@ -87,9 +93,10 @@ def test_a_report_has_a_page_and_the_figures(model: Path, toy: ToySample, tmp_pa
     assert result.exit_code == 0, result.output
     assert "largest pull" in result.stdout
     figures = json.loads((tmp_path / "report" / "evaluation.json").read_text())
-    assert [o["name"] for o in figures["comparison"]["observables"]] == ["n_tracks"]
+    assert figures["sampling"] == {"kept": ["kept.parquet"]}
+    assert [o["name"] for o in figures["skims"][SKIM]["comparison"]["observables"]] == ["n_tracks"]
     page = (tmp_path / "report" / "report.html").read_text()
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 2
     assert f"Filter for {SKIM}" in page
 
 
@@ -110,7 +117,8 @@ def test_kept_files_with_other_columns_are_compared_by_what_they_share(
     whole = evaluate(model, toy, "--kept", str(tmp_path / "kept.parquet"), "--json")
     cut = evaluate(model, toy, "--kept", str(tmp_path / "a"), "--kept", str(tmp_path / "b"), "--json")
     assert cut.exit_code == 0, cut.output
-    assert json.loads(cut.stdout)["comparison"] == json.loads(whole.stdout)["comparison"]
+    found = [json.loads(result.stdout)["skims"][SKIM]["comparison"] for result in (cut, whole)]
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +160,7 @@ def test_events_kept_by_another_model_are_refused(model: Path, toy: ToySample, t
     result = evaluate(model, toy, "--kept", str(tmp_path / "kept.parquet"))
     assert result.exit_code == 1
     assert "kept events have other weights than sampling with" in result.stderr
-    assert "evaluate the model that they were filtered with" in result.stderr
+    assert "evaluate the filter that they were kept by" in result.stderr
 
 
 def test_events_without_labels_are_refused_by_name(model: Path, toy: ToySample, tmp_path: Path) -> None:

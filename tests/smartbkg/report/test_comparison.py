@@ -10,14 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartbkg.errors import NothingToCompare
-from smartbkg.report.comparison import (
-    bin_edges,
-    compare,
-    compare_observable,
-    kl_divergence,
-    ks_distance,
-    merge_poor_bins,
-)
+from smartbkg.report.binning import bin_edges, merge_poor_bins
+from smartbkg.report.comparison import Comparison, compare, compare_observable, kl_divergence, ks_distance
 
 
 def sample(n: int = 20_000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -147,3 +141,69 @@ def test_one_value_of_the_truth_against_many_kept_ones_is_one_bin_that_holds_all
     result = compare_observable("x", (np.ones(300), np.ones(300)), (kept, np.ones(100)))
     assert result.edges.tolist() == [0, 2]
     assert (result.truth.tolist(), result.weighted.tolist()) == ([300], [100])
+
+
+def many_samples(n_samples: int, n: int = 2000) -> list[Comparison]:
+    """Unbiased samples of the same events; observables that depend on each other and on the probability."""
+    rng = np.random.default_rng(11)
+    base = rng.normal(size=(n, 3))
+    truth = {f"x{i}": base @ rng.normal(size=3) + 0.3 * rng.normal(size=n) for i in range(8)}
+    truth["count"] = rng.poisson(4.0, n).astype(float)
+    p = np.clip(np.exp(0.5 * (base[:, 0] - 1.0)), 0.02, 1.0)
+    kept = (rng.uniform(size=n) < p for _ in range(n_samples))
+    return [compare(truth, p, {name: v[keep] for name, v in truth.items()}, 1 / p[keep]) for keep in kept]
+
+
+def test_p_values_of_unbiased_samples_are_uniform_though_observables_are_correlated() -> None:
+    samples = many_samples(150)
+    overall = np.array([sample.p_value for sample in samples])
+    single = np.array([o.p_value for sample in samples for o in sample.observables])
+    ks = np.array([o.ks_p_value for sample in samples for o in sample.observables if o.name != "count"])
+    for found in (overall, single, ks):
+        assert np.quantile(found, 0.5) == pytest.approx(0.5, abs=0.12)
+        assert np.mean(found < 0.1) == pytest.approx(0.1, abs=0.06)
+    assert samples[0].effective_bins < 0.6 * samples[0].n_bins
+
+
+def test_the_expected_divergence_is_the_mean_of_unbiased_samples() -> None:
+    samples = many_samples(100)
+    found = np.array([[o.kl, o.kl_expected] for sample in samples for o in sample.observables])
+    assert found[:, 0].mean() == pytest.approx(found[:, 1].mean(), rel=0.05)
+    # The rule of thumb for bins of equal content and weights that do not depend on the bin.
+    sample = samples[0]
+    floor = (len(sample.observables[0].truth) - 1) / 2 * (1 / sample.effective_events - 1 / sample.n_truth)
+    assert sample.observables[0].kl_expected == pytest.approx(floor, rel=0.35)
+
+
+def test_the_sum_of_weights_and_the_largest_pull_are_judged_by_the_sampling() -> None:
+    samples = many_samples(150)
+    assert np.std([sample.sum_pull for sample in samples]) == pytest.approx(1, abs=0.15)
+    beyond = [abs(sample.largest_paired_pull) > sample.likely_largest_pull for sample in samples]
+    assert 0.2 < np.mean(beyond) < 0.7
+
+
+def test_wrong_weights_have_no_chance() -> None:
+    x, p, keep = sample()
+    result = compare({"x": x}, p, {"x": x[keep]}, np.full(keep.sum(), 1 / keep.mean()))
+    assert result.p_value < 1e-12
+    assert result.observables[0].ks_p_value < 1e-12
+    assert result.observables[0].kl > 20 * result.observables[0].kl_expected
+
+
+def test_a_threshold_is_seen_to_bias_the_observable_it_depends_on() -> None:
+    rng = np.random.default_rng(6)
+    x, _, _ = sample()
+    other = rng.normal(size=len(x))
+    p = np.ones(len(x))
+    done = compare({"x": x, "other": other}, p, {"x": x, "other": other}, p, above_threshold=x + other * 0 > -0.5)
+    biased, fair = done.observables
+    assert biased.smallest_threshold_p < 1e-12
+    assert fair.smallest_threshold_p > 1e-4
+    assert len(fair.to_json()["threshold_p_values"]) == len(fair.truth)
+
+
+def test_without_a_threshold_nothing_is_said_of_one() -> None:
+    x, p, keep = sample(1000)
+    only = compare({"x": x}, p, {"x": x[keep]}, 1 / p[keep]).observables[0].to_json()
+    assert "threshold_p_values" not in only
+    assert only["smallest_threshold_p"] is None
