@@ -1,8 +1,9 @@
 """Score → keep or not, and weight. Pure: no randomness of its own, no files.
 
 Importance sampling keeps an event with probability p and gives it the weight 1/p, so weighted sums stay what they
-would have been without a filter. A threshold keeps fewer events and biases them.
-Letters: `B` events.
+would have been without a filter. A threshold keeps fewer events and biases them. With several skims each has its own
+probability and weight, and an event is kept when any of them keeps it.
+Letters: `B` events, `S` skims.
 """
 
 from __future__ import annotations
@@ -65,19 +66,49 @@ class ThresholdPolicy:
         return keep, keep.astype(np.float64)
 
 
+@dataclass(frozen=True)
+class MultiSkimPolicy:
+    """Sampling for several skims at once: a weight for each, and the events that any of them keeps.
+
+    One draw for all skims of an event keeps max(p) of the events, draws of their own 1 - Π(1 - p), which is more; the
+    weights of each single skim are unbiased either way.
+    """
+
+    max_weight: float
+
+    def decide(self, probability: NDArray[Any], draw: NDArray[Any]) -> Decision:
+        """Keep skim by skim where draw < p.
+
+        Args:
+            probability: (B, S) to keep each event for each skim.
+            draw: (B, 1) one number for all skims of an event, or (B, S) one for each.
+
+        Returns:
+            (B,) True for the events that at least one skim keeps, and (B, S) their weights, 0 where a skim does not.
+
+        >>> keep, weight = MultiSkimPolicy(100).decide(np.array([[0.5, 0.25], [0.5, 0.25]]), np.array([[0.4], [0.7]]))
+        >>> keep.tolist(), weight.tolist()
+        ([True, False], [[2.0, 0.0], [0.0, 0.0]])
+        """
+        sampled, weight = SamplingPolicy(self.max_weight).decide(probability, draw)
+        return np.asarray(sampled.any(axis=1)), weight
+
+
 Policy = SamplingPolicy | ThresholdPolicy
 
 
 def check_scores(score: NDArray[Any]) -> NDArray[np.float64]:
-    """The scores (B,) as float64.
+    """The scores (B,) or (B, S) as float64.
 
     Raises:
         BadScore: one of them is NaN or outside 0 to 1; says how many, and where the first is.
     """
     values = np.asarray(score, dtype=np.float64)
-    bad = np.flatnonzero(~((values >= 0.0) & (values <= 1.0)))
+    bad = np.argwhere(~((values >= 0.0) & (values <= 1.0)))
     if len(bad):
+        first = tuple(bad[0].tolist())
+        place = ", ".join(map(str, first))
         raise BadScore(
-            f"{len(bad)} of {len(values)} scores are no probabilities; the first is {values[bad[0]]} at place {bad[0]}"
+            f"{len(bad)} of {values.size} scores are no probabilities; the first is {values[first]} at place {place}"
         )
     return values

@@ -144,17 +144,7 @@ class SmartBackgroundConfig:
             FrameworkError: no skim at all, codes and names of unequal length, or one of them twice.
             UnknownName: a code that the network does not know.
         """
-        if not codes:
-            raise FrameworkError("no skim was named: give the codes and names of at least one")
-        if len(codes) != len(names):
-            raise FrameworkError(
-                f"{len(codes)} skim codes ({', '.join(map(str, codes))}) for {len(names)} skim names "
-                f"({', '.join(names)}): each skim needs both"
-            )
-        for what, values in (("code", list(map(str, codes))), ("name", list(names))):
-            twice = sorted({value for value in values if values.count(value) > 1})
-            if twice:
-                raise FrameworkError(f"skim {what} {', '.join(twice)} is given more than once")
+        check_skims(codes, names)
         return tuple(dataclasses.replace(self.skim(c), name=n) for c, n in zip(codes, names, strict=True))
 
     def event_type(self, name: str | None) -> int:
@@ -217,6 +207,25 @@ def activation(logit: ArrayLike, a: ArrayLike, b: ArrayLike, max_weight: float =
     if np.isnan(exponent).any():
         raise BadScore(f"{np.isnan(exponent).sum()} of {exponent.size} logits are NaN")
     return np.asarray(np.clip(np.exp(np.minimum(exponent, 0.0)), 1.0 / max_weight, 1.0))
+
+
+def check_skims(codes: Sequence[int], names: Sequence[str]) -> None:
+    """Refuse skims that cannot be told apart.
+
+    Raises:
+        FrameworkError: no skim at all, codes and names of unequal length, or one of them twice.
+    """
+    if not codes:
+        raise FrameworkError("no skim was named: give the codes and names of at least one")
+    if len(codes) != len(names):
+        raise FrameworkError(
+            f"{len(codes)} skim codes ({', '.join(map(str, codes))}) for {len(names)} skim names "
+            f"({', '.join(names)}): each skim needs both"
+        )
+    for what, values in (("code", list(map(str, codes))), ("name", list(names))):
+        twice = sorted({value for value in values if values.count(value) > 1})
+        if twice:
+            raise FrameworkError(f"skim {what} {', '.join(twice)} is given more than once")
 
 
 def activation_parameters(values: Sequence[float]) -> tuple[float, float]:

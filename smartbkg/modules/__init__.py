@@ -21,6 +21,7 @@ MODULES = {
     "RecoOutput": "smartbkg.modules.output",
     "SkimModule": "smartbkg.modules.skim",
     "SkimOutput": "smartbkg.modules.output",
+    "SmartBackground": "smartbkg.modules.smartbackground",
 }
 
 

@@ -26,7 +26,7 @@ from smartbkg.errors import FrameworkError, ModelMismatch
 from smartbkg.features import FeatureSpec, build
 from smartbkg.framework.module import Module
 from smartbkg.framework.store import Store
-from smartbkg.modules.payloads import PayloadModels, described_file, open_client
+from smartbkg.modules.payloads import PayloadModels, described_file, open_client, stack_of
 from smartbkg.scorer import Scorer, open_scorer
 
 log = logging.getLogger(__name__)
@@ -96,8 +96,7 @@ class NNFilterModule(Module):
             self._used = [described_file(self.model_file, self._ready)]
             return
         client = self.resource(open_client(self.job, allow_open=self.allow_open))
-        stack = client.stack if self.job.global_tags is None else self.job.global_tags
-        self._models = PayloadModels(client, tuple(stack), self.global_tag, self.payload)
+        self._models = PayloadModels(client, stack_of(self.job, client), self.global_tag, payload=self.payload)
 
     def beginRun(self) -> None:
         """Resolve the payload that holds for this run."""

@@ -1,7 +1,8 @@
-"""Which trained file holds for a run: the checkpoint a tag names, and its export for workers without torch.
+"""Which trained file holds for a run: resolution along a stack of tags, and files that are opened once.
 
-Two payloads with one IoV serve two kinds of readers: `GATGAPgen.pth`, a torch checkpoint that existing programs
-open, and `GATGAPgen.onnx`, its export. The export says in its manifest of which checkpoint it was made, by sha256.
+GATGAP's two payloads with one IoV serve two kinds of readers: `GATGAPgen.pth`, a torch checkpoint that existing
+programs open, and `GATGAPgen.onnx`, its export. The export says in its manifest of which checkpoint it was made, by
+sha256. Those of the multi-skim filter are next door, in `multiskim_payloads`.
 """
 
 from __future__ import annotations
@@ -9,22 +10,48 @@ from __future__ import annotations
 import difflib
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Final, Generic, TypeVar
 
 import conditions
 from conditions import Client, NoPayloadForRun, Resolved, Run
 from conditions.errors import NotRecorded, TagNotFound, TagNotUsable
 from smartbkg.errors import ModelMismatch
 from smartbkg.framework.job import Job
+from smartbkg.modules.shipped import bundled_defaults
 from smartbkg.scorer import Scorer, open_scorer
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 CHECKPOINT_SUFFIX, EXPORT_SUFFIX = ".pth", ".onnx"
+# Open files of one process, some 10 MB each: more are in use only where jobs with many payloads share a process.
+MAX_SESSIONS: Final = 8
+
+
+class Sessions(Generic[T]):
+    """Opened files of this process by the digest of their content; the one used longest ago goes first."""
+
+    def __init__(self, room: int = MAX_SESSIONS) -> None:
+        self._room = room
+        self._opened: OrderedDict[str, T] = OrderedDict()
+
+    def get(self, digest: str, path: Path, opener: Callable[[Path], T]) -> T:
+        """What was opened with this content, opened now if it is the first time."""
+        if digest not in self._opened:
+            self._opened[digest] = opener(path)
+        self._opened.move_to_end(digest)
+        while len(self._opened) > self._room:
+            self._opened.popitem(last=False)
+        return self._opened[digest]
+
+
+_SCORERS: Final[Sessions[Scorer]] = Sessions()
 
 
 @dataclass(frozen=True)
@@ -41,65 +68,62 @@ def open_client(job: Job, *, allow_open: bool) -> AbstractContextManager[Client]
     if isinstance(where, Client):
         return nullcontext(where)
     stack = None if job.global_tags is None else list(job.global_tags)
-    return conditions.open(where, stack, allow_open=allow_open)
+    return conditions.open(where, stack, allow_open=allow_open, bundled=bundled_defaults())
+
+
+def stack_of(job: Job, client: Client) -> tuple[str, ...]:
+    """The tags in force."""
+    return tuple(client.stack if job.global_tags is None else job.global_tags)
 
 
 @dataclass
-class PayloadModels:
-    """Resolves a payload for runs and keeps one scorer for each file.
+class PayloadStack:
+    """Resolves payloads for runs along the tags in force, with a default tag behind them.
 
     Args:
         client: whom to ask.
         stack: tags in force, the first wins.
         default_tag: asked last; None for none.
-        payload: name of the payload.
     """
 
     client: Client
     stack: tuple[str, ...]
     default_tag: str | None
-    payload: str
-    _scorers: dict[str, Scorer] = field(default_factory=dict)
     _digests: dict[str, str] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
+    _opened: dict[str, Any] = field(default_factory=dict)
 
-    def choose(self, run: Run) -> Choice:
-        """The scorer for a run.
+    def resolve(
+        self, run: Run, required: Sequence[str], optional: Sequence[str] = ()
+    ) -> tuple[dict[str, Resolved], tuple[str, ...]]:
+        """The winners by name, and the stack that they come from, the default tag at its end.
+
+        All that the tags in force have is from one state of them.
 
         Raises:
-            NoPayloadForRun: with what is near.
-            ModelMismatch: the export belongs to another checkpoint.
+            NoPayloadForRun: of a required one, with what is near.
         """
-        companion = str(PurePosixPath(self.payload).with_suffix(EXPORT_SUFFIX))
-        found, stack = self._resolve(run, [self.payload, companion])
-        main = found[self.payload]
-        if companion == self.payload or not self.payload.endswith(CHECKPOINT_SUFFIX):
-            return Choice(self._opened(main), (main,))
-        export = found.get(companion)
-        if export is None:
-            self._say_once(
-                main.payload.md5,
-                f"no payload {companion!r} for {run} in {', '.join(stack)}: {main.payload} is read with torch",
-            )
-            return Choice(self._opened(main), (main,))
-        return self._with_export(main, export, stack)
-
-    def _with_export(self, main: Resolved, export: Resolved, stack: tuple[str, ...]) -> Choice:
-        scorer = self._opened(export)
-        made_of, digest = scorer.manifest.checkpoint_sha256, self.sha256_of(main)
-        if made_of == digest:
-            return Choice(scorer, (main, export))
-        if _rank(stack, export) > _rank(stack, main):
-            # A tag in front has a checkpoint of its own and no export; the export behind it belongs to another one.
-            self._say_once(
-                main.payload.md5,
-                f"{export.payload} of {export.tag} is no export of {main.payload} of {main.tag}: torch reads it",
-            )
-            return Choice(self._opened(main), (main,))
-        raise ModelMismatch(
-            f"{export.payload} in {export.tag} was made of a checkpoint with sha256 {(made_of or 'unknown')[:12]}…, "
-            f"but {main.payload} in {main.tag} has {digest[:12]}…: publish the two files of one training together"
-        )
+        default, names = self.default_tag, [*required, *optional]
+        asked = self.stack or (() if default is None else (default,))
+        found, stack = self.client.resolve(run, names, stack=asked), asked
+        missing, absent = [name for name in names if name not in found], None
+        if missing and default is not None and default not in asked:
+            try:
+                # By itself: tags that hold the payload need not wait for it, and no provider is worse without it.
+                found = {**self.client.resolve_optional(run, missing, default), **found}
+                stack = (*asked, default)
+            except (TagNotFound, TagNotUsable, NotRecorded) as error:
+                absent = error
+        lacking = [name for name in required if name not in found]
+        if lacking:
+            if absent is not None:
+                raise absent
+            there = self.client.resolve(run, stack=stack)
+            near = [near for name in lacking for near in difflib.get_close_matches(name, there, n=3)]
+            raise NoPayloadForRun(lacking, run, stack, dict.fromkeys(near))
+        if isinstance(absent, TagNotUsable):
+            self.say_once(absent.tag, f"the default tag {absent.tag} is left out: it is {absent.state}")
+        return found, stack
 
     def described(self, resolved: Resolved) -> dict[str, Any]:
         """A payload that is used, and the content of the tag that it comes from, in plain values, for metadata."""
@@ -125,44 +149,80 @@ class PayloadModels:
         if payload.sha256:
             return payload.sha256
         if payload.md5 not in self._digests:
-            with self.client.path(resolved).open("rb") as stream:
-                self._digests[payload.md5] = hashlib.file_digest(stream, "sha256").hexdigest()
+            self._digests[payload.md5] = file_sha256(self.client.path(resolved))
         return self._digests[payload.md5]
 
-    def _resolve(self, run: Run, names: list[str]) -> tuple[dict[str, Resolved], tuple[str, ...]]:
-        """The winners by name, and the stack that they come from, the default tag at its end."""
-        default = self.default_tag
-        asked = self.stack or (() if default is None else (default,))
-        found, stack = self.client.resolve(run, names, stack=asked), asked
-        missing, absent = [name for name in names if name not in found], None
-        if missing and default is not None and default not in asked:
-            try:
-                # By itself: tags that hold the payload need not wait for it, and no provider is worse without it.
-                found = {**self.client.resolve_optional(run, missing, default), **found}
-                stack = (*asked, default)
-            except (TagNotFound, TagNotUsable, NotRecorded) as error:
-                absent = error
-        if self.payload not in found:
-            if absent is not None:
-                raise absent
-            there = self.client.resolve(run, stack=stack)
-            near = difflib.get_close_matches(self.payload, there, n=3)
-            raise NoPayloadForRun([self.payload], run, stack, near)
-        if isinstance(absent, TagNotUsable):
-            self._say_once(absent.tag, f"the default tag {absent.tag} is left out: it is {absent.state}")
-        return found, stack
-
-    def _opened(self, resolved: Resolved) -> Scorer:
+    def opened(self, resolved: Resolved, sessions: Sessions[T], opener: Callable[[Path], T]) -> T:
+        """The payload's file, opened once; a job fetches and verifies it also where its process has it open already."""
         digest = self.sha256_of(resolved)
-        if digest not in self._scorers:
-            self._scorers[digest] = open_scorer(self.client.path(resolved))
-        return self._scorers[digest]
+        if digest not in self._opened:
+            self._opened[digest] = sessions.get(digest, self.client.path(resolved), opener)
+        found: T = self._opened[digest]
+        return found
 
-    def _say_once(self, about: str, text: str) -> None:
+    def say_once(self, about: str, text: str) -> None:
         """Warn, but not again about the same file or tag in another run."""
         if about not in self._said:
             log.warning("%s", text)
         self._said.add(about)
+
+
+@dataclass
+class PayloadModels(PayloadStack):
+    """Resolves one payload, a network, and opens each file once.
+
+    Args:
+        payload: its name.
+    """
+
+    payload: str = ""
+
+    def choose(self, run: Run) -> Choice:
+        """The scorer for a run.
+
+        Raises:
+            NoPayloadForRun: with what is near.
+            ModelMismatch: the export belongs to another checkpoint.
+        """
+        companion = str(PurePosixPath(self.payload).with_suffix(EXPORT_SUFFIX))
+        has_companion = self.payload.endswith(CHECKPOINT_SUFFIX)
+        found, stack = self.resolve(run, [self.payload], [companion] if has_companion else [])
+        main, export = found[self.payload], found.get(companion)
+        if not has_companion:
+            return Choice(self._scorer(main), (main,))
+        if export is None:
+            self.say_once(
+                main.payload.md5,
+                f"no payload {companion!r} for {run} in {', '.join(stack)}: {main.payload} is read with torch",
+            )
+            return Choice(self._scorer(main), (main,))
+        return self._with_export(main, export, stack)
+
+    def _with_export(self, main: Resolved, export: Resolved, stack: tuple[str, ...]) -> Choice:
+        scorer = self._scorer(export)
+        made_of, digest = scorer.manifest.checkpoint_sha256, self.sha256_of(main)
+        if made_of == digest:
+            return Choice(scorer, (main, export))
+        if _rank(stack, export) > _rank(stack, main):
+            # A tag in front has a checkpoint of its own and no export; the export behind it belongs to another one.
+            self.say_once(
+                main.payload.md5,
+                f"{export.payload} of {export.tag} is no export of {main.payload} of {main.tag}: torch reads it",
+            )
+            return Choice(self._scorer(main), (main,))
+        raise ModelMismatch(
+            f"{export.payload} in {export.tag} was made of a checkpoint with sha256 {(made_of or 'unknown')[:12]}…, "
+            f"but {main.payload} in {main.tag} has {digest[:12]}…: publish the two files of one training together"
+        )
+
+    def _scorer(self, resolved: Resolved) -> Scorer:
+        return self.opened(resolved, _SCORERS, open_scorer)
+
+
+def file_sha256(path: Path) -> str:
+    """The digest of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _rank(stack: Iterable[str], resolved: Resolved) -> int:

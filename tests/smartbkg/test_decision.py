@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartbkg.decision import SamplingPolicy, ThresholdPolicy, check_scores
+from smartbkg.decision import MultiSkimPolicy, SamplingPolicy, ThresholdPolicy, check_scores
 from smartbkg.draws import uniform
 from smartbkg.errors import BadScore
 
@@ -82,3 +82,22 @@ def test_a_threshold_outside_the_scores_is_refused(bad: float) -> None:
 
 def test_no_scores_are_no_error() -> None:
     assert check_scores(np.zeros(0)).shape == (0,)
+
+
+def test_one_draw_for_all_skims_keeps_the_largest_probability_of_the_events() -> None:
+    p = np.random.default_rng(1).uniform(0.01, 1.0, (5000, 4))
+    event = np.arange(5000)[:, np.newaxis]
+    policy = MultiSkimPolicy(100.0)
+    shared, weight = policy.decide(p, uniform(1, 0, 0, event, stream="test"))
+    each, weight_each = policy.decide(p, uniform(1, 0, 0, event, stream="test", index=np.arange(4)))
+    for keep, weights, chance in ((shared, weight, p.max(axis=1)), (each, weight_each, 1 - (1 - p).prod(axis=1))):
+        assert abs(keep.sum() - chance.sum()) < 4 * np.sqrt((chance * (1 - chance)).sum())
+        assert np.array_equal(keep, (weights > 0).any(axis=1))
+        assert np.array_equal(weights[weights > 0], (1 / p)[weights > 0])
+        assert np.all(np.abs(weights.sum(axis=0) - 5000) < 4 * np.sqrt((1 / p - 1).sum(axis=0)))
+    assert shared.sum() < each.sum()
+
+
+def test_a_wrong_probability_among_skims_is_found_by_event_and_skim() -> None:
+    with pytest.raises(BadScore, match=r"1 of 6 scores are no probabilities; the first is nan at place 1, 2"):
+        MultiSkimPolicy(100.0).decide(np.array([[1.0, 1.0, 1.0], [1.0, 1.0, np.nan]]), np.zeros((2, 1)))
