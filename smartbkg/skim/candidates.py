@@ -59,6 +59,14 @@ class Candidates:
         """(N,) invariant mass."""
         return invariant_mass(self.momentum)
 
+    @cached_property
+    def largest(self) -> tuple[Float, Float]:
+        """(G,) and (G,) largest energy and momentum among each group's candidates, 0 where there are none."""
+        energy, p = np.zeros(2 * self.n_events), np.zeros(2 * self.n_events)
+        np.maximum.at(energy, self.group, self.momentum[0])
+        np.maximum.at(p, self.group, self.p)
+        return energy, p
+
     def take(self, rows: NDArray[np.bool_] | Index) -> Candidates:
         """Some of the candidates, in rising order."""
         return Candidates(

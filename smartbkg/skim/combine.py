@@ -1,96 +1,154 @@
 """The combiner: decay channels to candidates, on all events at once.
 
 Daughters are joined one after the other. A partial combination is dropped as soon as it shares a track or cluster
-with itself or cannot reach the mother's mass or energy any more, so the result is that of trying everything.
-Letters: `G` groups (event and flavour), `K` combinations, `D` daughters.
+with itself, or the daughters still to come cannot bring it into the cuts on mass, energy or momentum any more; so
+the result is that of trying everything. Letters: `G` groups (event and flavour), `K` combinations.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smartbkg.errors import UnknownName
-from smartbkg.events import take_ragged
 from smartbkg.skim.candidates import Bits, Candidates, Float, Index, invariant_mass, merge
 from smartbkg.skim.cuts import Cut, passes
-from smartbkg.skim.decays import Channel, Rule, conjugate, is_self_conjugate
+from smartbkg.skim.decays import Channel, Rule, Selection, Without, conjugate, is_self_conjugate
 from smartbkg.skim.frame import BEAM_GEV
+from smartbkg.skim.reach import Reach
 
 Lists = Mapping[str, Candidates]
+Mask = NDArray[np.bool_]
+B_GEV = 5.27941  # PDG 2024, mean of B+ and B0
+B_P_GEV = float(np.sqrt(BEAM_GEV**2 - B_GEV**2))
 
 
-def apply_rule(rule: Rule, lists: Lists) -> Candidates:
-    """All candidates of a rule's channels that pass its cuts, sorted by event and flavour."""
-    parts = [_combine(channel, rule, lists) for channel in rule.channels]
-    merged = merge(parts, rule.mass_gev or 0.0)
-    if rule.mass_gev is None:
-        return merged
-    momentum = merged.momentum.copy()
-    # Kinematic fit to the nominal mass in its simplest form: the momentum stays, the energy follows.
-    momentum[0] = np.sqrt(merged.p**2 + rule.mass_gev**2)
-    return replace(merged, momentum=momentum)
-
-
-def candidate_variables(momentum: Float, first_mass: Float) -> dict[str, Float]:
-    """What cuts on candidates can use, each (K,).
+def apply_rule(rule: Rule, lists: Lists, events: Mask | None = None) -> Candidates:
+    """All candidates of a rule's channels that pass its cuts, sorted by event and flavour.
 
     Args:
-        momentum: (4, K) in the collision frame.
-        first_mass: (K,) mass of the first daughter.
+        rule: What to combine.
+        lists: The daughters' candidates by name; that of the antiparticle serves, too.
+        events: (B,) True for the events to combine in; None means all.
     """
-    energy, px, py, pz = momentum
-    p2 = px**2 + py**2 + pz**2
-    mass = invariant_mass(momentum)
-    return {
-        "mass_gev": mass,
-        "p_gev": np.sqrt(p2),
-        "mbc_gev": np.sqrt(np.maximum(BEAM_GEV**2 - p2, 0)),
-        "delta_e_gev": energy - BEAM_GEV,
-        "delta_m_gev": mass - first_mass,
-    }
+    parts = [_combine(channel, rule, lists, events) for channel in rule.channels]
+    return _with_mass(merge(parts, rule.mass_gev or 0.0), rule.mass_gev)
+
+
+def apply_selection(selection: Selection, lists: Lists) -> Candidates:
+    """The candidates of the sources that pass the cuts; the channel is the source's position."""
+    parts = [lists[name] for name in selection.sources]
+    merged = merge(parts, parts[0].mass_gev)
+    kept = _pass_cuts(selection.cuts, merged.momentum, merged.mass)
+    return _with_mass(merged.take(np.flatnonzero(kept)), selection.mass_gev)
+
+
+def apply_veto(spec: Without, lists: Lists) -> Candidates:
+    """The candidates of the source that share nothing with any candidate of the vetoes in their event."""
+    source = lists[spec.source]
+    tracks, clusters = np.zeros(source.n_events, np.uint64), np.zeros(source.n_events, np.uint64)
+    for name in spec.vetoes:
+        veto = lists[name]
+        np.bitwise_or.at(tracks, veto.event_index, veto.tracks)
+        np.bitwise_or.at(clusters, veto.event_index, veto.clusters)
+    event = source.event_index
+    return source.take(np.flatnonzero((source.tracks & tracks[event] | source.clusters & clusters[event]) == 0))
+
+
+def _p(momentum: Float, _: Float) -> Float:
+    return np.asarray(np.sqrt(momentum[1] ** 2 + momentum[2] ** 2 + momentum[3] ** 2))
+
+
+def _mbc(momentum: Float, first: Float) -> Float:
+    return np.asarray(np.sqrt(np.maximum(BEAM_GEV**2 - _p(momentum, first) ** 2, 0)))
+
+
+def _cos_theta_by(momentum: Float, first: Float) -> Float:
+    """Cosine between a B and its visible part if only a massless neutrino is missing; outside -1 to 1 if not so."""
+    p = np.maximum(_p(momentum, first), 1e-9)
+    mass2 = momentum[0] ** 2 - p**2
+    return np.asarray((2 * BEAM_GEV * momentum[0] - B_GEV**2 - mass2) / (2 * B_P_GEV * p))
+
+
+# What cuts on candidates can use: functions of momenta (4, K) in the collision frame and of the first daughter's
+# mass (K,), each giving (K,).
+VARIABLES: dict[str, Callable[[Float, Float], Float]] = {
+    "mass_gev": lambda momentum, _: invariant_mass(momentum),
+    "p_gev": _p,
+    "mbc_gev": _mbc,
+    "delta_e_gev": lambda momentum, _: momentum[0] - BEAM_GEV,
+    "delta_m_gev": lambda momentum, first: invariant_mass(momentum) - first,
+    "cos_theta_by": _cos_theta_by,
+}
+
+
+def _pass_cuts(cuts: tuple[Cut, ...], momentum: Float, first_mass: Float) -> Mask:
+    for cut in cuts:
+        if cut.variable not in VARIABLES:
+            raise UnknownName("variable", cut.variable, VARIABLES)
+    values = {cut.variable: VARIABLES[cut.variable](momentum, first_mass) for cut in cuts}
+    return passes(cuts, values, momentum.shape[1])
+
+
+def _with_mass(candidates: Candidates, mass_gev: float | None) -> Candidates:
+    """Kinematic fit to the nominal mass in its simplest form: the momentum stays, the energy follows."""
+    if mass_gev is None:
+        return candidates
+    momentum = candidates.momentum.copy()
+    momentum[0] = np.sqrt(candidates.p**2 + mass_gev**2)
+    return replace(candidates, mass_gev=mass_gev, momentum=momentum)
+
+
+@dataclass(frozen=True)
+class _Daughter:
+    """A daughter's list, and where a group of the mother finds it."""
+
+    name: str
+    candidates: Candidates
+    swapped: bool  # the list is the antiparticle's
+
+    def group(self, mother_group: Index) -> Index:
+        """(K,) the groups of the list for groups of the mother."""
+        if is_self_conjugate(self.name):
+            return mother_group & ~1  # both flavours of the mother find it in the even group
+        return mother_group ^ 1 if self.swapped else mother_group
 
 
 @dataclass(frozen=True)
 class _Partial:
     """Combinations of the daughters joined so far."""
 
-    group: Index  # (K,)
+    group: Index  # (K,) of the mother
     rows: tuple[Index, ...]  # for each daughter (K,) its row in its list
     momentum: Float  # (4, K)
     tracks: Bits
     clusters: Bits
 
-    def take(self, kept: NDArray[np.bool_]) -> _Partial:
+    def take(self, kept: Mask) -> _Partial:
+        if kept.all():
+            return self
         rows = tuple(r[kept] for r in self.rows)
         return _Partial(self.group[kept], rows, self.momentum[:, kept], self.tracks[kept], self.clusters[kept])
 
 
-@dataclass(frozen=True)
-class _Daughter:
-    """A daughter's list, and where the mother's groups find it."""
-
-    name: str
-    candidates: Candidates
-    rows: Index  # rows of the list, in the order of the mother's groups
-    offsets: Index  # (G+1,)
-
-
-def _combine(channel: Channel, rule: Rule, lists: Lists) -> Candidates:
-    daughters = [_daughter(name, channel.mother, lists) for name in channel.daughters]
+def _combine(channel: Channel, rule: Rule, lists: Lists, events: Mask | None) -> Candidates:
+    daughters = [_daughter(name, lists) for name in channel.daughters]
     cuts = (*rule.cuts, *channel.cuts)
-    partial = _start(daughters[0])
-    for number, daughter in enumerate(daughters[1:], start=1):
-        rest = sum(d.candidates.mass_gev for d in daughters[number + 1 :])
-        partial = _join(partial, daughter, _same_before(daughters, number))
-        partial = partial.take(_can_reach(partial.momentum, cuts, rest))
+    reach = Reach.of(cuts)
+    partial = _start(daughters[0], channel.mother, events)
+    for number, daughter in enumerate(daughters):
+        if number:
+            partial = _join(partial, daughter, _same_before(daughters, number))
+        rest = daughters[number + 1 :]
+        if rest:
+            largest = [(d.candidates, d.group(partial.group)) for d in rest]
+            partial = partial.take(reach.possible(partial.momentum, largest))
     first = daughters[0].candidates
-    variables = candidate_variables(partial.momentum, first.mass[partial.rows[0]])
-    partial = partial.take(passes(cuts, variables, len(partial.group)))
+    kept = _pass_cuts(cuts, partial.momentum, first.mass[partial.rows[0]])
+    partial = partial.take(kept)
     return Candidates(
         first.n_events,
         rule.mass_gev or 0.0,
@@ -102,22 +160,11 @@ def _combine(channel: Channel, rule: Rule, lists: Lists) -> Candidates:
     )
 
 
-def _daughter(name: str, mother: str, lists: Lists) -> _Daughter:
+def _daughter(name: str, lists: Lists) -> _Daughter:
     swapped = name not in lists
     if swapped and conjugate(name) not in lists:
         raise UnknownName("candidate list", name, lists)
-    candidates = lists[conjugate(name) if swapped else name]
-    groups = np.arange(2 * candidates.n_events)
-    if is_self_conjugate(name):
-        source = groups & ~1  # both flavours of the mother find it in the even group
-    elif swapped:
-        source = groups ^ 1
-    else:
-        source = groups
-    counts_source = np.where(is_self_conjugate(mother) & (groups & 1 == 1), 2 * candidates.n_events, source)
-    # One group more, always empty, for the odd groups of a mother that is her own antiparticle.
-    rows, offsets = take_ragged(np.append(candidates.offsets, candidates.offsets[-1]), counts_source)
-    return _Daughter(name, candidates, rows, offsets)
+    return _Daughter(name, lists[conjugate(name) if swapped else name], swapped)
 
 
 def _same_before(daughters: list[_Daughter], number: int) -> list[int]:
@@ -125,22 +172,32 @@ def _same_before(daughters: list[_Daughter], number: int) -> list[int]:
     return [i for i in range(number) if daughters[i].name == daughters[number].name]
 
 
-def _start(daughter: _Daughter) -> _Partial:
-    rows, own = daughter.rows, daughter.candidates
-    group = np.repeat(np.arange(len(daughter.offsets) - 1), np.diff(daughter.offsets))
+def _start(daughter: _Daughter, mother: str, events: Mask | None) -> _Partial:
+    own = daughter.candidates
+    rows = np.arange(len(own)) if events is None else np.flatnonzero(events[own.event_index])
+    group = own.group[rows]
+    if is_self_conjugate(daughter.name):
+        if not is_self_conjugate(mother):
+            rows, group = np.tile(rows, 2), np.concatenate([group, group + 1])
+    else:
+        group = group ^ daughter.swapped
+        if is_self_conjugate(mother):
+            rows, group = rows[group & 1 == 0], group[group & 1 == 0]
     return _Partial(group, (rows,), own.momentum[:, rows], own.tracks[rows], own.clusters[rows])
 
 
 def _join(partial: _Partial, daughter: _Daughter, same: list[int]) -> _Partial:
     """Each combination with each daughter candidate of its group that it does not overlap with."""
-    begin, end = daughter.offsets[partial.group], daughter.offsets[partial.group + 1]
-    count = end - begin
-    left = np.repeat(np.arange(len(count)), count)  # (K,)
-    inside = np.arange(len(left)) - np.repeat(np.cumsum(count) - count, count)
-    right = daughter.rows[begin[left] + inside]
     own = daughter.candidates
-    free = (partial.tracks[left] & own.tracks[right]) | (partial.clusters[left] & own.clusters[right])
-    kept = free == 0
+    group = daughter.group(partial.group)
+    begin = own.offsets[group]
+    count = own.offsets[group + 1] - begin
+    left = np.repeat(np.arange(len(count)), count)  # (K,)
+    right = np.arange(len(left)) + np.repeat(begin - np.cumsum(count) + count, count)
+    shared = partial.tracks[left] & own.tracks[right]
+    if own.clusters.any():
+        shared |= partial.clusters[left] & own.clusters[right]
+    kept = shared == 0
     for earlier in same:
         kept &= partial.rows[earlier][left] < right
     left, right = left[kept], right[kept]
@@ -151,14 +208,3 @@ def _join(partial: _Partial, daughter: _Daughter, same: list[int]) -> _Partial:
         partial.tracks[left] | own.tracks[right],
         partial.clusters[left] | own.clusters[right],
     )
-
-
-def _can_reach(momentum: Float, cuts: tuple[Cut, ...], rest_gev: float) -> NDArray[np.bool_]:
-    """Masses only add up, so what is too heavy or has too much energy already can be dropped."""
-    kept = np.ones(momentum.shape[1], dtype=bool)
-    for cut in cuts:
-        if cut.variable == "mass_gev" and math.isfinite(cut.high):
-            kept &= invariant_mass(momentum) <= cut.high - rest_gev
-        if cut.variable == "delta_e_gev" and math.isfinite(cut.high):
-            kept &= momentum[0] <= BEAM_GEV + cut.high - rest_gev
-    return kept

@@ -11,7 +11,13 @@ from functools import cached_property
 
 from smartbkg.skim.cuts import Cut
 
-SELF_CONJUGATE = frozenset({"gamma", "pi0", "eta", "K_S0", "J/psi", "psi(2S)", "phi", "rho0", "dilepton"})
+SELF_CONJUGATE = frozenset(
+    {
+        *("gamma", "pi0", "eta", "eta'", "rho0", "omega", "phi", "K_S0"),
+        *("J/psi", "psi(2S)", "eta_c", "chi_c1", "Upsilon", "eta_b"),
+        *("dilepton", "lepton_pair", "long_lived"),
+    }
+)
 ANTI = "anti-"
 
 
@@ -75,7 +81,7 @@ class TrackList:
 
 @dataclass(frozen=True)
 class NeutralList:
-    """The reconstructed `K_S0` or `pi0` candidates that pass cuts on mass_gev, p_gev (collision frame), flight_cm."""
+    """Reconstructed `K_S0`, `pi0` or `gamma` candidates; variables of the cuts as in `final.neutral_candidates`."""
 
     name: str
     mass_gev: float
@@ -95,3 +101,25 @@ class Rule:
         for channel in self.channels:
             if channel.mother != self.name:
                 raise ValueError(f"{channel.text!r} stands among the decays of {self.name}")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Candidates of other lists of the same particle in one list, with cuts, and with another mass afterwards."""
+
+    name: str
+    sources: tuple[str, ...]
+    cuts: tuple[Cut, ...] = ()
+    mass_gev: float | None = None
+
+
+@dataclass(frozen=True)
+class Without:
+    """The candidates of a list that use no track or cluster of any candidate of the vetoes."""
+
+    name: str
+    source: str
+    vetoes: tuple[str, ...]
+
+
+ListSpec = TrackList | NeutralList | Rule | Selection | Without

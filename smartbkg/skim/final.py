@@ -1,4 +1,4 @@
-"""The first lists of every skim: tracks, K_S and pi0 as candidates in the collision frame.
+"""The first lists of every skim: tracks, K_S, pi0 and photons as candidates in the collision frame.
 
 Letters: `T` tracks, `H` the five hypotheses, `N` candidates.
 """
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartbkg.detector.identification import HYPOTHESES
-from smartbkg.detector.kinematics import PION_GEV
-from smartbkg.detector.objects import Collection, KShorts, Pi0s, Tracks
+from smartbkg.detector.kinematics import PION_GEV, unit_vectors
+from smartbkg.detector.objects import Clusters, Collection, KShorts, Pi0s, Tracks
 from smartbkg.detector.reco import RecoBatch
 from smartbkg.skim.candidates import MAX_BITS, Bits, Candidates, Float, Index
 from smartbkg.skim.cuts import passes
@@ -66,16 +66,15 @@ def track_candidates(reco: RecoBatch, spec: TrackList, variables: dict[str, Floa
 
 
 def neutral_candidates(reco: RecoBatch, spec: NeutralList) -> Candidates:
-    """The K_S or pi0 candidates of a list, with their nominal mass."""
-    source: KShorts | Pi0s = reco.k_shorts if spec.name.startswith("K_S0") else reco.pi0s
-    momentum = to_collision_frame(lab_momentum(source), spec.mass_gev)
-    variables: dict[str, Float] = {
-        "mass_gev": source.mass_gev.astype(np.float64),
-        "p_gev": np.sqrt(momentum[1] ** 2 + momentum[2] ** 2 + momentum[3] ** 2),
-    }
+    """The K_S, pi0 or photon candidates of a list, with their nominal mass.
+
+    Cuts can use `p_gev` (collision frame) and for pi0 and K_S `mass_gev`; for K_S `flight_cm`; for photons
+    `energy_gev`, for pi0 `energy_min_gev` of the weaker photon, both in the laboratory.
+    """
+    source, lab, variables = _source(reco, spec)
+    momentum = to_collision_frame(lab, spec.mass_gev)
+    variables["p_gev"] = np.sqrt(momentum[1] ** 2 + momentum[2] ** 2 + momentum[3] ** 2)
     used, unused = _used_by(source)
-    if isinstance(source, KShorts):
-        variables["flight_cm"] = source.flight_cm.astype(np.float64)
     kept = passes(spec.cuts, variables, len(source)) & (used != 0)
     bits, none = used[kept], unused[kept]
     tracks, clusters = (bits, none) if isinstance(source, KShorts) else (none, bits)
@@ -85,17 +84,41 @@ def neutral_candidates(reco: RecoBatch, spec: NeutralList) -> Candidates:
     )
 
 
+def _source(reco: RecoBatch, spec: NeutralList) -> tuple[KShorts | Pi0s | Clusters, Float, dict[str, Float]]:
+    """The collection of a neutral list, laboratory momenta (3, N), and variables of its own."""
+    if spec.name.startswith("gamma"):
+        clusters = reco.clusters
+        energy = clusters.energy_gev.astype(np.float64)
+        direction = unit_vectors(clusters.theta_rad.astype(np.float64), clusters.phi_rad.astype(np.float64))
+        return clusters, direction * energy, {"energy_gev": energy}
+    if spec.name.startswith("K_S0"):
+        k_shorts = reco.k_shorts
+        variables = {"mass_gev": k_shorts.mass_gev, "flight_cm": k_shorts.flight_cm}
+        return k_shorts, lab_momentum(k_shorts), {name: value.astype(np.float64) for name, value in variables.items()}
+    pi0s = reco.pi0s
+    start = reco.clusters.offsets[pi0s.event_index]
+    weaker = np.minimum(
+        reco.clusters.energy_gev[start + pi0s.cluster_a], reco.clusters.energy_gev[start + pi0s.cluster_b]
+    )
+    variables = {"mass_gev": pi0s.mass_gev, "energy_min_gev": weaker}
+    return pi0s, lab_momentum(pi0s), {name: value.astype(np.float64) for name, value in variables.items()}
+
+
 def lab_momentum(objects: Tracks | KShorts | Pi0s) -> Float:
     """(3, N) laboratory momenta."""
     return np.stack([objects.px_gev, objects.py_gev, objects.pz_gev]).astype(np.float64)
 
 
-def _used_by(source: KShorts | Pi0s) -> tuple[Bits, Bits]:
-    """(N,) bits of the two parts, 0 where one of them has no bit; and (N,) zeros."""
+def _used_by(source: KShorts | Pi0s | Clusters) -> tuple[Bits, Bits]:
+    """(N,) bits of the parts, 0 where one of them has no bit or is no photon; and (N,) zeros."""
+    none = np.zeros(len(source), np.uint64)
+    if isinstance(source, Clusters):
+        place = _place(source)
+        photon = (source.track < 0) & (place < MAX_BITS)
+        return np.where(photon, _bits(np.minimum(place, MAX_BITS - 1)), none), none
     pair = (source.track_a, source.track_b) if isinstance(source, KShorts) else (source.cluster_a, source.cluster_b)
-    a, b = (part.astype(np.int64) for part in pair)
-    bits = np.where(np.maximum(a, b) < MAX_BITS, _bits(np.minimum(a, 63)) | _bits(np.minimum(b, 63)), 0)
-    return bits.astype(np.uint64), np.zeros(len(a), np.uint64)
+    a, b = (np.minimum(part.astype(np.int64), MAX_BITS - 1) for part in pair)
+    return np.where(np.maximum(*pair) < MAX_BITS, _bits(a) | _bits(b), none), none
 
 
 def _place(objects: Collection) -> Index:

@@ -19,7 +19,7 @@ from smartbkg.detector.reco import RecoBatch, read_reco_batches
 from smartbkg.errors import BadEvent
 from smartbkg.events import KEY_COLUMNS, key_arrays
 from smartbkg.parquet import TableWriter, read_metadata
-from smartbkg.skim.observables import observables
+from smartbkg.skim.shared import SharedBatch
 from smartbkg.skim.skims import Skim
 
 
@@ -76,7 +76,7 @@ def skim_table(skims: Sequence[Skim], reco: RecoBatch) -> pa.Table:
     Raises:
         BadEvent: two columns would have the same name.
     """
-    values = observables(reco)
+    values = SharedBatch(reco)
     columns: dict[str, pa.Array] = key_arrays(reco.exp, reco.run, reco.event, reco.event_type)
     own: list[tuple[str, Any]] = []
     for skim in skims:

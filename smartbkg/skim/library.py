@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from smartbkg.errors import UnknownName
-from smartbkg.skim import ewp, fei, tau
+from smartbkg.skim import b_to_charm, charm, charmless, ewp, fei, long_lived, quarkonium, tau, tdcpv
 from smartbkg.skim.skims import Skim
 
-SKIMS: dict[str, Skim] = {skim.name: skim for group in (fei, ewp, tau) for skim in group.SKIMS}
+GROUPS = (fei, ewp, tdcpv, b_to_charm, charmless, charm, quarkonium, long_lived, tau)
+SKIMS: dict[str, Skim] = {skim.name: skim for group in GROUPS for skim in group.SKIMS}
 
 
 def get_skim(name: str) -> Skim:

@@ -7,30 +7,8 @@ import pytest
 
 from smartbkg.errors import BadEvent
 from smartbkg.skim import CallableSkim, EventSkim, observables
-from smartbkg.skim.candidates import Candidates
 from smartbkg.skim.cuts import Cut
-from smartbkg.skim.frame import BEAM_GEV
-from smartbkg.skim.skims import best_candidates
 from support.generated import reconstructed
-
-
-def b_candidates(rows: list[tuple[int, float]]) -> Candidates:
-    """(event, delta E) of candidates at rest."""
-    n = len(rows)
-    momentum = np.zeros((4, n))
-    momentum[0] = [BEAM_GEV + delta_e for _, delta_e in rows]
-    zero = np.zeros(n, np.uint64)
-    return Candidates(4, 5.28, np.array([2 * e for e, _ in rows]), momentum, zero, zero, np.arange(n, dtype=np.int16))
-
-
-def test_the_best_candidate_has_the_smallest_delta_e():
-    best = best_candidates([b_candidates([(0, 0.1), (0, -0.02), (3, 0.05)]), b_candidates([(1, 0.15), (3, -0.01)])])
-    assert best["found"].tolist() == [1, 1, 0, 1]
-    assert best["delta_e_gev"][[0, 1, 3]] == pytest.approx([-0.02, 0.15, -0.01], abs=1e-6)
-    assert best["target"][[0, 1, 3]].tolist() == [0, 1, 1]
-    assert best["channel"][[0, 1, 3]].tolist() == [1, 0, 1]
-    assert best["candidates"].tolist() == [2, 1, 0, 2]
-    assert np.isnan(best["mbc_gev"][2])
 
 
 def test_a_users_function_is_a_skim():
