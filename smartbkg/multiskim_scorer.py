@@ -2,9 +2,9 @@
 
 Two forms of a network are read: for padded batches, and for one event a call, as existing programs have it (then with
 or without a manifest). Events of a batch are sorted by length and padded to the next multiple of LENGTH_STEP, so few
-shapes occur and little is padded in vain. The padded length of an event follows from its own length alone, and a call
-never has one event only; so every event goes through the same arithmetic whatever shares its batch, and its logits
-are the same to the last bit.
+shapes occur and little is padded in vain. The padded length of an event follows from its own length alone, and no
+product of our networks has one row only; so every event goes through the same arithmetic whatever shares its batch,
+and its logits are the same to the last bit.
 
 Letters: `B` events, `N` particles, `P` particles padded, `S` skims.
 """
@@ -123,22 +123,18 @@ class _Batched(MultiSkimScorer):
         ordered, length = features.select(order), length[order]
         first = 0
         while first < len(order):
-            size = max(MAX_ROWS // int(length[first]), 2)
+            size = max(MAX_ROWS // int(length[first]), 1)
             last = min(first + size, int(np.searchsorted(length, length[first], side="right")))
             rows = order[first:last]
             yield rows, self._call(ordered.between(first, last), int(length[first]), kinds[rows])
             first = last
 
     def _call(self, features: Features, length: int, kinds: NDArray[np.int32]) -> NDArray[np.float32]:
-        b = max(len(features), 2)  # a product with one row would be another algorithm, and round differently
-        real = np.zeros((b, length), dtype=bool)
-        real[: len(features)] = np.arange(length) < features.counts[:, None]
-        x = np.zeros((b, length, N_FEATURES), np.float32)
-        pdg, mother = np.full((b, length), -1, np.int32), np.full((b, length), -1, np.int32)
+        real = np.arange(length) < features.counts[:, None]  # (B, P)
+        x = np.zeros((*real.shape, N_FEATURES), np.float32)
+        pdg, mother = np.full(real.shape, -1, np.int32), np.full(real.shape, -1, np.int32)
         x[real], pdg[real], mother[real] = features.x, features.token, features.mother
-        c = np.zeros(b, np.int32)
-        c[: len(features)] = kinds
-        return self._run({"x": x, "pdg": pdg, "mother": mother, "c": c})[: len(features)]
+        return self._run({"x": x, "pdg": pdg, "mother": mother, "c": kinds})
 
     def _probe(self) -> NDArray[np.float32]:
         return self._call(_one_particle(), LENGTH_STEP, np.zeros(1, np.int32))
