@@ -88,6 +88,8 @@ class FeatureSpec:
 
 
 GATGAP_SPEC = FeatureSpec()
+# The convolutional baseline scales its numbers itself, and takes the last one, the charge, for a class.
+CONVNET_SPEC = FeatureSpec(features=_FEATURE_NAMES)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
-"""GATGAP checkpoint files: `{"model_state_dict": ..., "manifest": JSON}`.
+"""Checkpoint files of event filters: `{"model_state_dict": ..., "manifest": JSON}`.
 
-Checkpoints made elsewhere have no manifest; their keys alone say that they are GATGAP, so its spec is implied.
+The manifest says which kind of network it is. Checkpoints made elsewhere have none; their keys alone say that they are
+GATGAP, so its spec is implied.
 Files are read with `weights_only=True`, and nothing in them is ever run.
 """
 
@@ -23,10 +24,11 @@ from smartbkg.atomic import write_atomically
 from smartbkg.errors import ModelMismatch, NotAModel
 from smartbkg.features import GATGAP_SPEC
 from smartbkg.manifest import Manifest
-from smartbkg.models.gat import Gat, GatConfig
+from smartbkg.models.gat import GatConfig
+from smartbkg.models.kinds import CONVNET, SPECS, EventNetwork, NetworkConfig, kind_of, make_network, read_config
 from smartbkg.pdg import PdgTable
 
-KIND = "gatgap"
+KIND = "gatgap"  # of checkpoints made elsewhere
 WEIGHTS_KEY = "model_state_dict"
 MANIFEST_KEY = "manifest"
 # The deployed network is 0.5 MB and the class defaults 7 MB; a gigabyte is no checkpoint of ours.
@@ -42,7 +44,7 @@ _ALIAS = re.compile(r"^gat_layers\.\d+\.gap\.gate_nn\.(weight|bias)$")
 class Checkpoint:
     """An opened checkpoint: the network, ready to score, and what its file says about it."""
 
-    network: Gat
+    network: EventNetwork
     manifest: Manifest
     sha256: str
 
@@ -62,19 +64,24 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     if not isinstance(state, Mapping) or not state:
         found = ", ".join(map(str, values)) or "nothing"
         raise NotAModel(path, f"there is no {WEIGHTS_KEY} in it; found {found}")
-    network = network_of(state, path)
-    sha256 = hashlib.sha256(content).hexdigest()
-    return Checkpoint(network, _manifest(values.get(MANIFEST_KEY), network.config, sha256, path), sha256)
+    manifest = _manifest(values.get(MANIFEST_KEY), path)
+    is_convnet = manifest is not None and manifest.kind == CONVNET
+    config = read_config(manifest.model_config, path) if manifest and is_convnet else infer_config(state, path)
+    network, sha256 = network_of(state, config, path), hashlib.sha256(content).hexdigest()
+    if manifest is None:
+        manifest = Manifest(KIND, GATGAP_SPEC, GATGAP_SPEC.token_digest, dataclasses.asdict(config))
+    check_fit(manifest, config, path)
+    return Checkpoint(network, dataclasses.replace(manifest, checkpoint_sha256=sha256), sha256)
 
 
-def checkpoint_bytes(network: Gat, manifest: Manifest) -> bytes:
+def checkpoint_bytes(network: EventNetwork, manifest: Manifest) -> bytes:
     """The file's content: the same weights and manifest give the same bytes."""
     buffer = io.BytesIO()  # a file's name would become part of the archive
     torch.save({WEIGHTS_KEY: network.state_dict(), MANIFEST_KEY: manifest.to_json()}, buffer)
     return buffer.getvalue()
 
 
-def save_checkpoint(path: Path | str, network: Gat, manifest: Manifest) -> str:
+def save_checkpoint(path: Path | str, network: EventNetwork, manifest: Manifest) -> str:
     """Write a checkpoint, whole or not at all; returns its sha256."""
     content = checkpoint_bytes(network, manifest)
     write_atomically(path, content)
@@ -104,15 +111,14 @@ def load_plain(content: bytes, source: Path | str) -> dict[str, Any]:
     return values
 
 
-def network_of(state: Mapping[Any, Any], source: Path | str) -> Gat:
-    """The network of these weights; its size is read from their shapes.
+def network_of(state: Mapping[Any, Any], config: NetworkConfig, source: Path | str) -> EventNetwork:
+    """The network of these weights.
 
     Raises:
-        NotAModel
+        NotAModel: they are not those of a network of this size.
     """
-    config = infer_config(state, source)
     with torch.device("meta"):
-        expected = Gat(config).state_dict()
+        expected = make_network(config).state_dict()
     aliases = {key for key in expected if _ALIAS.match(key)}
     missing = sorted(set(expected) - aliases - set(state))
     unexpected = sorted(map(str, set(state) - set(expected)))
@@ -123,13 +129,13 @@ def network_of(state: Mapping[Any, Any], source: Path | str) -> Gat:
         gate = alias.replace(".gap.gate_nn.", ".gap_gate.")
         if not torch.equal(weights.setdefault(alias, weights[gate]), weights[gate]):
             raise NotAModel(source, f"{alias} and {gate} must be the same numbers, and are not")
-    network = Gat(config)
+    network = make_network(config)
     network.load_state_dict(weights)
     return network.eval()
 
 
 def infer_config(state: Mapping[Any, Any], source: Path | str) -> GatConfig:
-    """Size of the network whose weights these are.
+    """Size of the GATGAP network whose weights these are.
 
     Raises:
         NotAModel: the weights that tell it are not there.
@@ -160,26 +166,25 @@ def _read(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _manifest(text: object, config: GatConfig, sha256: str, source: Path) -> Manifest:
-    here = dataclasses.asdict(config)
+def _manifest(text: object, source: Path) -> Manifest | None:
     if text is None:
-        manifest = Manifest(KIND, GATGAP_SPEC, GATGAP_SPEC.token_digest, here)
-    elif isinstance(text, str):
-        manifest = Manifest.from_json(text, source)
-    else:
+        return None
+    if not isinstance(text, str):
         raise NotAModel(source, f"its manifest is a {type(text).__name__} instead of JSON text")
-    check_fit(manifest, config, source)
-    return dataclasses.replace(manifest, checkpoint_sha256=sha256)
+    manifest = Manifest.from_json(text, source)
+    if manifest.kind not in SPECS:
+        raise ModelMismatch(f"{source} is a {manifest.kind!r} model; {' or '.join(map(repr, SPECS))} was asked for")
+    return manifest
 
 
-def check_fit(manifest: Manifest, config: GatConfig, source: Path | str) -> None:
+def check_fit(manifest: Manifest, config: NetworkConfig, source: Path | str) -> None:
     """Refuse weights that do not fit their own manifest, or its PDG table and features.
 
     Raises:
         ModelMismatch
     """
-    if manifest.kind != KIND:
-        raise ModelMismatch(f"{source} is a {manifest.kind!r} model; {KIND!r} was asked for")
+    if manifest.kind != kind_of(config):
+        raise ModelMismatch(f"{source} is a {manifest.kind!r} model; {kind_of(config)!r} was asked for")
     if manifest.model_config != dataclasses.asdict(config):
         raise ModelMismatch(f"{source}: the weights are of {config}, its manifest says {manifest.model_config}")
     table = PdgTable.named(manifest.feature_spec.token_table)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from smartbkg.models.checkpoint import load_checkpoint
-from smartbkg.models.gat import Gat
+from smartbkg.models.kinds import EventNetwork
 from smartbkg.scorer import Scorer
 
 
@@ -29,7 +29,7 @@ class TorchScorer(Scorer):
         return network_logits(self._network, inputs)
 
 
-def network_logits(network: Gat, inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+def network_logits(network: EventNetwork, inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
     """Logits (B,) of a network on inputs as `Features.network_inputs` makes them."""
     with torch.inference_mode():
         logits: NDArray[np.float32] = network(**{name: torch.from_numpy(a) for name, a in inputs.items()}).numpy()

@@ -11,18 +11,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smartbkg.features import FeatureSpec
 from smartbkg.pdg import PdgTable
 
-_PLANES = (("x_cm", "y_cm"), ("px_gev", "py_gev"))
+_PLANES = (("x_cm", "y_cm"), ("x_since_first_cm", "y_since_first_cm"), ("px_gev", "py_gev"))
 
 
-def augment(inputs: dict[str, NDArray[Any]], spec: FeatureSpec, draw: np.random.Generator) -> dict[str, NDArray[Any]]:
+class Spec(Protocol):
+    """What must be known of the features."""
+
+    @property
+    def features(self) -> Sequence[str]:
+        """Columns of `x`."""
+
+    @property
+    def token_table(self) -> str:
+        """Name of the PDG table."""
+
+
+def augment(inputs: dict[str, NDArray[Any]], spec: Spec, draw: np.random.Generator) -> dict[str, NDArray[Any]]:
     """A random rotation, reflection and charge conjugation of each event; takes and gives `network_inputs`."""
     n_events, event = int(inputs["n_events"][0]), inputs["event"]
     angle = draw.uniform(0.0, 2.0 * np.pi, n_events)
@@ -34,6 +45,8 @@ def augment(inputs: dict[str, NDArray[Any]], spec: FeatureSpec, draw: np.random.
         x[:, first], x[:, second] = cos * a - sin * b, sin * a + cos * b
     conjugate = (draw.random(n_events) < 0.5)[event]
     token = np.where(conjugate, conjugates(spec.token_table)[inputs["token"]], inputs["token"])
+    if "charge" in spec.features:
+        x[:, spec.features.index("charge")] *= np.where(conjugate, -1.0, 1.0)
     return {**inputs, "x": x, "token": token}
 
 
@@ -44,7 +57,8 @@ def conjugates(token_table: str) -> NDArray[np.int64]:
     codes = np.array(table.codes, dtype=np.int64)
     own = np.arange(table.n_tokens)
     token, known = table.tokens(-codes)
-    return np.append(np.where(known, token, own[:-1]), own[-1])
+    spare = own[len(codes) :]  # of unknown codes, where the table has a row for them
+    return np.append(np.where(known, token, own[: len(codes)]), spare)
 
 
 def _columns(features: Sequence[str]) -> list[tuple[int, int]]:

@@ -111,6 +111,7 @@ class TrainingSet:
     passed: NDArray[np.bool_]
     keys: EventKeys
     digest: str
+    spec: FeatureSpec = GATGAP_SPEC
 
     def __len__(self) -> int:
         return len(self.passed)
@@ -131,6 +132,7 @@ def prepare(
     skim: str,
     folder: Path,
     progress: Callable[[int], None] | None = None,
+    spec: FeatureSpec = GATGAP_SPEC,
 ) -> TrainingSet:
     """Build the training set in `folder`, or open the one that is there when it is of the same files.
 
@@ -140,21 +142,22 @@ def prepare(
         skim: column of the labels.
         folder: made when it is missing.
         progress: told the number of events done.
+        spec: what the network reads.
 
     Raises:
         TrainingError: an event without a label, or no event at all.
         EventTwice: an event in two files.
         EventDataError: as the files' readers.
     """
-    sources = {"events": _identity(events), "labels": _identity(labels), "skim": skim, "spec": GATGAP_SPEC.digest}
+    sources = {"events": _identity(events), "labels": _identity(labels), "skim": skim, "spec": spec.digest}
     if _index(folder).get("sources") != sources:
         known = read_labels(labels, skim)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _INDEX).unlink(missing_ok=True)
-        digest = _write(folder, _batches(events, progress), known, GATGAP_SPEC)
+        digest = _write(folder, _batches(events, progress), known, spec)
         # The index comes last: a folder without one is half done and is built again.
         write_atomically(folder / _INDEX, json.dumps({"sources": sources, "digest": digest}).encode())
-    opened = _open(folder, _index(folder)["digest"])
+    opened = _open(folder, _index(folder)["digest"], spec)
     EventIndex(opened.keys)  # refuses events that are there twice
     return opened
 
@@ -207,7 +210,7 @@ def _write(folder: Path, batches: Iterator[EventBatch], labels: Labels, spec: Fe
     return digest.hexdigest()
 
 
-def _open(folder: Path, digest: str) -> TrainingSet:
+def _open(folder: Path, digest: str, spec: FeatureSpec) -> TrainingSet:
     events: dict[str, NDArray[Any]] = {
         name: np.fromfile(folder / name, dtype=kind) for name, kind in _EVENT_FILES.items()
     }
@@ -218,7 +221,7 @@ def _open(folder: Path, digest: str) -> TrainingSet:
         raise TrainingError(f"no particle in any of {len(events['passed'])} events: there is nothing to learn from")
     x, token, mother = (np.memmap(folder / name, dtype=kind, mode="r") for name, kind in _PARTICLE_FILES.items())
     features = Features(x.reshape(int(offsets[-1]), -1), token, mother, offsets)
-    return TrainingSet(features, events["passed"], (events["exp"], events["run"], events["event"]), digest)
+    return TrainingSet(features, events["passed"], (events["exp"], events["run"], events["event"]), digest, spec)
 
 
 def _index(folder: Path) -> dict[str, Any]:

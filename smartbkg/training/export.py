@@ -40,9 +40,14 @@ def onnx_bytes(network: Gat, manifest: Manifest) -> bytes:
     """Content of the exported file: the same network and manifest give the same bytes."""
     graph = _Graph()
     graph.add_network(network)
+    return packed_model_bytes(graph, network.config.features, manifest)
+
+
+def packed_model_bytes(graph: Graph, n_features: int, manifest: Manifest) -> bytes:
+    """Content of the exported file of a network that takes packed batches, as every scorer gives them."""
     integer, many = TensorProto.INT64, "particles"
     inputs = [
-        helper.make_tensor_value_info("x", TensorProto.FLOAT, [many, network.config.features]),
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, [many, n_features]),
         helper.make_tensor_value_info("token", integer, [many]),
         helper.make_tensor_value_info("mother", integer, [many]),
         helper.make_tensor_value_info("event", integer, [many]),

@@ -24,9 +24,10 @@ from torch import Tensor, nn
 from smartbkg.atomic import write_atomically
 from smartbkg.draws import block_seed
 from smartbkg.errors import TrainingError, UnknownName
-from smartbkg.features import GATGAP_SPEC, Features
+from smartbkg.features import Features
 from smartbkg.models.checkpoint import load_plain
-from smartbkg.models.gat import GATGAP_CONFIG, Gat, GatConfig
+from smartbkg.models.gat import GATGAP_CONFIG
+from smartbkg.models.kinds import EventNetwork, NetworkConfig, make_network
 from smartbkg.models.scoring import network_logits
 from smartbkg.training.augment import augment
 from smartbkg.training.data import TrainingSet, balanced_batches
@@ -47,7 +48,7 @@ class TrainingConfig:
     """How to train.
 
     Args:
-        model: size of the network.
+        model: kind and size of the network.
         loss: `bce` or `speedup` (inverse speed-up).
         seed: of the first weights, the batches and the augmentation.
         epochs: at most.
@@ -63,7 +64,7 @@ class TrainingConfig:
         threads: of torch. The same number gives the same weights.
     """
 
-    model: GatConfig = GATGAP_CONFIG
+    model: NetworkConfig = GATGAP_CONFIG
     loss: str = "bce"
     seed: int = 1
     epochs: int = 200
@@ -155,7 +156,7 @@ class Start:
         fresh_head: the last layer begins anew, as it has to where the other skim has nothing in common with this one.
     """
 
-    network: Gat
+    network: EventNetwork
     sha256: str
     fresh_head: bool = False
 
@@ -169,7 +170,7 @@ class Start:
 class TrainingState:
     """Everything the next epoch needs."""
 
-    network: Gat
+    network: EventNetwork
     optimizer: torch.optim.Adam
     best: dict[str, Tensor]
     best_loss: float = float("inf")
@@ -183,7 +184,7 @@ class TrainingState:
         """First weights from the seed, or those of a trained network."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(block_seed(config.seed, "weights"))
-            network = Gat(config.model)
+            network = make_network(config.model)
         if start is not None:
             head = {name: value for name, value in network.state_dict().items() if name.startswith(HEAD)}
             network.load_state_dict({**start.network.state_dict(), **(head if start.fresh_head else {})})
@@ -227,7 +228,7 @@ class TrainingState:
 
 def train(
     data: TrainingSet, state: TrainingState, config: TrainingConfig, path: Path, say: Callable[[Epoch], None]
-) -> Gat:
+) -> EventNetwork:
     """Train until the end; returns the network of the best epoch.
 
     Args:
@@ -251,7 +252,7 @@ def train(
         for rows in balanced_batches(sample.passing, sample.failing, config.batch_size, config.seed, number):
             inputs = data.features.select(rows).network_inputs()
             if config.augment:
-                inputs = augment(inputs, GATGAP_SPEC, draw)
+                inputs = augment(inputs, data.spec, draw)
             logit = network(**{name: torch.from_numpy(array) for name, array in inputs.items()})  # (B,)
             loss = loss_of(logit, torch.from_numpy(data.passed[rows]))
             optimizer.zero_grad()
@@ -273,7 +274,7 @@ def train(
         _advance(state, epoch, config)
         write_atomically(path, state.to_bytes(identity))
         say(epoch)
-    best = Gat(config.model)
+    best = make_network(config.model)
     best.load_state_dict(state.best)
     return best.eval()
 
@@ -284,7 +285,7 @@ def training_identity(data: TrainingSet, config: TrainingConfig, start_from: str
     return json.dumps(settings, sort_keys=True)
 
 
-def evaluate_rows(network: Gat, features: Features, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+def evaluate_rows(network: EventNetwork, features: Features, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """(B,) logits of these events."""
     network.eval()
     parts = [rows[i : i + _CHUNK_EVENTS] for i in range(0, len(rows), _CHUNK_EVENTS)]
@@ -323,5 +324,5 @@ def _advance(state: TrainingState, epoch: Epoch, config: TrainingConfig) -> None
         group["lr"] = rate
 
 
-def _copy(network: Gat) -> dict[str, Tensor]:
+def _copy(network: EventNetwork) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}

@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 NETWORKS = {
+    "convnet": "smartbkg.cli.train.convnet:convnet",
     "gatgap": "smartbkg.cli.train.gatgap:gatgap",
 }
 

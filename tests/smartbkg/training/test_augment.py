@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from smartbkg.features import GATGAP_SPEC, build
+from smartbkg.features import CONVNET_SPEC, GATGAP_SPEC, build
 from smartbkg.pdg import PdgTable
 from smartbkg.training.augment import augment, conjugates
-from support.events import decay_trees
+from support.events import Particle, decay_trees, event_batch
 
 TABLE = PdgTable.gatgap()
 
@@ -47,6 +47,17 @@ def test_reflections_and_conjugations_happen_in_half_of_the_events() -> None:
     conjugated = inputs["token"][first] != turned["token"][first]
     assert 150 < reflected.sum() < 250
     assert 150 < conjugated.sum() < 250
+
+
+def test_charges_are_conjugated_with_their_particles() -> None:
+    pair = [Particle(pdg=211, charge=1.0), Particle(pdg=-321, charge=-1.0), Particle(pdg=22, charge=0.0)]
+    inputs = build(event_batch([pair] * 40), CONVNET_SPEC).network_inputs()
+    turned = augment(inputs, CONVNET_SPEC, np.random.default_rng(1))
+    kept = turned["token"].reshape(40, 3)[:, 0] == inputs["token"][0]
+    charge = turned["x"][:, -1].reshape(40, 3)
+    assert 5 < kept.sum() < 35
+    assert np.array_equal(charge[kept], np.tile([1.0, -1.0, 0.0], (kept.sum(), 1)))
+    assert np.array_equal(charge[~kept], np.tile([-1.0, 1.0, 0.0], ((~kept).sum(), 1)))
 
 
 def test_the_input_is_left_alone_and_the_seed_decides() -> None:

@@ -1,4 +1,4 @@
-"""One training of GATGAP from files to files: data, loop, activation, checkpoint, export, figures."""
+"""One training from files to files: data, loop, activation, checkpoint, export, figures."""
 
 from __future__ import annotations
 
@@ -21,14 +21,12 @@ from numpy.typing import NDArray
 from smartbkg import __version__
 from smartbkg.atomic import write_atomically
 from smartbkg.errors import TrainingError
-from smartbkg.features import GATGAP_SPEC
 from smartbkg.manifest import Manifest
-from smartbkg.models.checkpoint import KIND, Checkpoint, load_checkpoint, save_checkpoint
-from smartbkg.models.gat import Gat
+from smartbkg.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from smartbkg.models.kinds import EventNetwork
 from smartbkg.scorer import sigmoid
 from smartbkg.training import metrics
 from smartbkg.training.data import TrainingSet, prepare
-from smartbkg.training.export import export_onnx
 from smartbkg.training.loop import (
     Epoch,
     Sample,
@@ -39,8 +37,9 @@ from smartbkg.training.loop import (
     train,
     training_identity,
 )
+from smartbkg.training.networks import export_bytes, fit_scales, kind_for
 
-CHECKPOINT, EXPORT, METRICS, LOG = "GATGAPgen.pth", "GATGAPgen.onnx", "metrics.json", "training.csv"
+METRICS, LOG = "metrics.json", "training.csv"
 STATE, DATA = "training-state.pt", "training-data"
 
 
@@ -91,10 +90,10 @@ def read_data(job: TrainingJob, progress: Callable[[int], None] | None = None) -
     if there and not job.resume:
         kind = "a finished" if METRICS in there else "an unfinished"
         raise TrainingError(f"{job.folder} holds {kind} training: go on with it (--resume), or name another folder")
-    return prepare(job.events, job.labels, job.skim, job.folder / DATA, progress)
+    return prepare(job.events, job.labels, job.skim, job.folder / DATA, progress, kind_for(job.config.model).spec)
 
 
-def train_gatgap(job: TrainingJob, data: TrainingSet, say: Callable[[Epoch], None] = lambda _: None) -> Trained:
+def train_network(job: TrainingJob, data: TrainingSet, say: Callable[[Epoch], None] = lambda _: None) -> Trained:
     """Train, and write checkpoint, export, figures and log into the folder.
 
     Args:
@@ -110,7 +109,7 @@ def train_gatgap(job: TrainingJob, data: TrainingSet, say: Callable[[Epoch], Non
     folder, state_file = job.folder, job.folder / STATE
     sample = Sample.of(data, job.config)
     parent = None if job.start_from is None else load_checkpoint(job.start_from)
-    state = _begin(job, data, state_file, parent)
+    state = _begin(job, data, sample, parent)
     network = train(data, state, job.config, state_file, say)
     write_atomically(folder / LOG, _log(state.history).encode())
 
@@ -136,7 +135,7 @@ def train_gatgap(job: TrainingJob, data: TrainingSet, say: Callable[[Epoch], Non
     return dataclasses.replace(trained, metrics=content)
 
 
-def fold_activation(network: Gat, scale: float, shift: float) -> None:
+def fold_activation(network: EventNetwork, scale: float, shift: float) -> None:
     """Make the network's logit `scale * logit + shift`, inside its last layer: the file's format stays as it is."""
     with torch.no_grad():
         network.fc_output.weight.mul_(scale)
@@ -158,7 +157,7 @@ def figures_of_merit(
     }
 
 
-def unfold_activation(network: Gat, metrics: Mapping[str, Any]) -> None:
+def unfold_activation(network: EventNetwork, metrics: Mapping[str, Any]) -> None:
     """The reverse of `fold_activation`, with the activation that a trained file's figures name, if they do.
 
     A fine-tuning goes on from the logits that its parent was trained to give, not from flattened ones.
@@ -171,10 +170,13 @@ def unfold_activation(network: Gat, metrics: Mapping[str, Any]) -> None:
         fold_activation(network, 1.0 / scale, -shift / scale)
 
 
-def _begin(job: TrainingJob, data: TrainingSet, state_file: Path, parent: Checkpoint | None) -> TrainingState:
+def _begin(job: TrainingJob, data: TrainingSet, sample: Sample, parent: Checkpoint | None) -> TrainingState:
+    state_file = job.folder / STATE
     for leftover in job.folder.glob(f".{STATE}.*.part"):
         leftover.unlink()  # of a training that was killed while it wrote
     state = TrainingState.fresh(job.config, None if parent is None else _start(job, parent))
+    if parent is None:
+        fit_scales(state.network, data, np.concatenate([sample.passing, sample.failing]))
     if job.resume and state_file.exists():
         state.restore(state_file, training_identity(data, job.config, state.start_from))
     else:
@@ -205,22 +207,23 @@ def _ancestry(job: TrainingJob, data: TrainingSet, sample: Sample, parent: Check
 
 
 def _save(
-    job: TrainingJob, network: Gat, data: TrainingSet, figures: dict[str, Any], parent: Checkpoint | None
+    job: TrainingJob, network: EventNetwork, data: TrainingSet, figures: dict[str, Any], parent: Checkpoint | None
 ) -> Trained:
     origin = {name: job.origin[name] for name in ("name", "revision") if name in job.origin}
+    kind = kind_for(job.config.model)
     manifest = Manifest(
-        kind=KIND,
-        feature_spec=GATGAP_SPEC,
-        token_digest=GATGAP_SPEC.token_digest,
+        kind=kind.name,
+        feature_spec=kind.spec,
+        token_digest=kind.spec.token_digest,
         model_config=dataclasses.asdict(network.config),
         skim=job.skim,
         data_digest=data.digest,
         metrics=figures,
         parent=None if parent is None else {"sha256": parent.sha256, "skim": parent.manifest.skim, **origin},
     )
-    trained = Trained(job.folder / CHECKPOINT, job.folder / EXPORT, figures)
+    trained = Trained(job.folder / kind.checkpoint, job.folder / kind.export, figures)
     sha256 = save_checkpoint(trained.checkpoint, network, manifest)
-    export_onnx(trained.export, network, dataclasses.replace(manifest, checkpoint_sha256=sha256))
+    write_atomically(trained.export, export_bytes(network, dataclasses.replace(manifest, checkpoint_sha256=sha256)))
     return trained
 
 

@@ -19,12 +19,12 @@ from smartbkg.events import read_events
 from smartbkg.features import build
 from smartbkg.models.checkpoint import load_checkpoint
 from smartbkg.scorer import open_scorer
-from smartbkg.training.gatgap import (
+from smartbkg.training.job import (
     Trained,
     TrainingJob,
     fold_activation,
     read_data,
-    train_gatgap,
+    train_network,
     unfold_activation,
 )
 from smartbkg.training.loop import TrainingConfig, evaluate_rows
@@ -48,7 +48,7 @@ def job_of(toy: ToySample, folder: Path, config: TrainingConfig = CONFIG, **more
 
 
 def run(job: TrainingJob) -> Trained:
-    return train_gatgap(job, read_data(job))
+    return train_network(job, read_data(job))
 
 
 def test_a_training_leaves_two_files_bound_to_each_other(toy: ToySample, tmp_path: Path) -> None:
