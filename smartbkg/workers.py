@@ -32,7 +32,7 @@ def in_order(
     Raises:
         WorkerLost: a process was killed; `what` names the task in the message.
     """
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), start_worker)
     waiting: deque[Future[Result]] = deque()
     try:
         for task in tasks:
@@ -47,7 +47,8 @@ def in_order(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start_worker() -> None:
+def start_worker() -> None:
+    """What a worker process does first: leave Ctrl-C to its parent, and end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends the pool
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -9,6 +9,7 @@ import click
 NETWORKS = {
     "convnet": "smartbkg.cli.train.convnet:convnet",
     "gatgap": "smartbkg.cli.train.gatgap:gatgap",
+    "multiskim": "smartbkg.cli.train.multiskim:multiskim",
 }
 
 

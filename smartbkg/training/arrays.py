@@ -1,0 +1,96 @@
+"""Arrays of a training set in a folder: written part by part, mapped from disk when they are read.
+
+So data may be larger than memory, and a resumed training does not build them again. No torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from smartbkg.atomic import write_atomically
+from smartbkg.events import EventBatch, read_batches
+
+INDEX = "index.json"
+Kinds = Mapping[str, DTypeLike]
+
+
+def write_arrays(folder: Path, kinds: Kinds, parts: Iterable[Mapping[str, NDArray[Any]]], salt: str) -> str:
+    """Write the arrays of all parts, one after the other, to one file a name.
+
+    Args:
+        folder: made when it is missing; its index goes away, since from here on it holds something else.
+        kinds: name -> type on disk.
+        parts: arrays of each name; first axes are joined.
+        salt: part of the digest.
+
+    Returns:
+        sha256 of the content.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / INDEX).unlink(missing_ok=True)
+    digest = hashlib.sha256(salt.encode())
+    with ExitStack() as stack:
+        streams = {name: stack.enter_context((folder / name).open("wb")) for name in kinds}
+        for part in parts:
+            for name, kind in kinds.items():
+                raw = np.ascontiguousarray(part[name], dtype=kind).tobytes()
+                streams[name].write(raw)
+                digest.update(raw)
+        for stream in streams.values():
+            stream.flush()
+            os.fsync(stream.fileno())  # a power cut must not leave an index beside data that never reached the disk
+    return digest.hexdigest()
+
+
+def write_index(folder: Path, values: Mapping[str, Any]) -> None:
+    """Say what the folder holds. It comes last: a folder without index is half done, and is built again."""
+    write_atomically(folder / INDEX, json.dumps(values).encode())
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """What the folder holds; nothing when nobody can tell, and it is built again."""
+    try:
+        values = json.loads((folder / INDEX).read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def mapped(path: Path, kind: DTypeLike) -> NDArray[Any]:
+    """The array in a file, mapped; an empty file cannot be mapped and is read."""
+    return np.memmap(path, dtype=kind, mode="r") if path.stat().st_size else np.empty(0, dtype=kind)
+
+
+def identity_of(paths: Sequence[Path | str]) -> list[list[str | int]]:
+    """What tells that files are still the same: their place, size and time.
+
+    Raises:
+        FileNotFoundError
+    """
+    found: list[list[str | int]] = []
+    for path in map(Path, paths):
+        if not path.exists():
+            raise FileNotFoundError(f"no file {path}")
+        state = path.stat()
+        found.append([str(path.resolve()), state.st_size, state.st_mtime_ns])
+    return found
+
+
+def event_batches(paths: Iterable[Path | str], progress: Callable[[int], None] | None = None) -> Iterator[EventBatch]:
+    """Batches of all event files; `progress` is told the number of events done."""
+    done = 0
+    for path in paths:
+        for batch in read_batches(path):
+            yield batch
+            done += len(batch)
+            if progress is not None:
+                progress(done)
