@@ -12,7 +12,12 @@ import click
 
 from smartbkg.cli.progress import event_bar
 
-EPILOG = "Example: smartbkg skim feiHadronic reco.parquet -o skimmed.parquet"
+EPILOG = """Examples:
+
+\b
+smartbkg skim feiHadronic reco.parquet -o skimmed.parquet
+smartbkg skim all my_skims.py:MINE reco.parquet --workers 2 -o skimmed.parquet
+"""
 
 
 @click.command(epilog=EPILOG)
@@ -20,13 +25,15 @@ EPILOG = "Example: smartbkg skim feiHadronic reco.parquet -o skimmed.parquet"
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write, one row an event."
 )
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes side by side.")
 @click.option("--list", "as_list", is_flag=True, help="List the skims instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print the list or the file's metadata as JSON.")
-def skim(names_and_reco: tuple[str, ...], output: Path | None, as_list: bool, as_json: bool) -> None:
+def skim(names_and_reco: tuple[str, ...], output: Path | None, workers: int, as_list: bool, as_json: bool) -> None:
     """Apply the skims NAME... to the file RECO of reconstructed events.
 
-    All events are written, with one bool column for each skim, its variables, observables of the whole event, and
-    the scores and weights that came along.
+    A NAME is that of a skim or its code, a group of --list, "all", or a skim of your own as FILE.py:NAME, which can
+    be a plain function of a batch. All events are written, with one bool column for each skim, its variables,
+    observables of the whole event, and the scores and weights that came along.
     """
     if as_list:
         _echo_skims(as_json)
@@ -36,7 +43,7 @@ def skim(names_and_reco: tuple[str, ...], output: Path | None, as_list: bool, as
     if output is None:
         raise click.UsageError("missing option '-o' / '--output'")
     *names, reco = names_and_reco
-    metadata = _skim(list(dict.fromkeys(names)), Path(reco), output)
+    metadata = _skim(names, Path(reco), output, workers)
     if as_json:
         click.echo(json.dumps(metadata, indent=2))
         return
@@ -45,25 +52,30 @@ def skim(names_and_reco: tuple[str, ...], output: Path | None, as_list: bool, as
     click.echo(f"in {output}, {metadata['times_ms']['skim']:.3f} ms CPU an event")
 
 
-def _skim(names: list[str], reco: Path, output: Path) -> dict[str, Any]:
+def _skim(names: list[str], reco: Path, output: Path, workers: int) -> dict[str, Any]:
     from smartbkg.atomic import refuse_to_overwrite
     from smartbkg.parquet import count_rows
-    from smartbkg.skim import get_skim
     from smartbkg.skim.job import skim_file
+    from smartbkg.skim.own import find_skims
 
-    skims = [get_skim(name) for name in names]
+    find_skims(names)  # before any file is touched
     refuse_to_overwrite([reco], output)
     command = shlex.join(["smartbkg", *sys.argv[1:]])
     with event_bar("skim", count_rows(reco)) as report:
-        return skim_file(skims, reco, output, command=command, progress=report)
+        return skim_file(names, reco, output, workers=workers, command=command, progress=report)
 
 
 def _echo_skims(as_json: bool) -> None:
-    from smartbkg.skim import list_skims
+    from smartbkg.skim.library import GROUPS, list_skims
 
-    rows = [{"name": s.name, "code": s.code, "description": s.description} for s in list_skims()]
+    rows = [
+        {"name": skim.name, "code": skim.code, "group": group, "description": skim.description}
+        for group in GROUPS
+        for skim in sorted(list_skims(group), key=lambda skim: skim.code or 0)
+    ]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
+    width = max(len(str(row["name"])) for row in rows)
     for row in rows:
-        click.echo(f"{row['name']:<14} {row['code']}  {row['description']}")
+        click.echo(f"{row['name']:<{width}}  {row['code']}  {row['group']:<11}  {row['description']}")

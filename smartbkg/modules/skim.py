@@ -16,6 +16,7 @@ from smartbkg.framework.module import Module
 from smartbkg.framework.store import RECO, Store
 from smartbkg.skim import Skim, get_skim
 from smartbkg.skim.job import skim_table
+from smartbkg.skim.skims import all_skims, check_skim
 
 SKIMMED = "Skimmed"
 PASSES = "passes_"
@@ -60,17 +61,21 @@ def check_same_columns(first: Iterable[str], other: Iterable[str]) -> None:
 class SkimModule(Module):
     """Applies a skim to the reconstructed events; returns whether they pass, and writes `passes_<skim>`.
 
+    Of a combined skim every part is written, too.
+
     Args:
-        skim: its name, or a skim of your own.
+        skim: its name or code, or a skim of your own.
     """
 
-    def __init__(self, skim: Skim | str) -> None:
-        self.skim = get_skim(skim) if isinstance(skim, str) else skim
-        self.extra_info = {PASSES + self.skim.name: False}
+    def __init__(self, skim: Skim | str | int) -> None:
+        self.skim = get_skim(skim) if isinstance(skim, str | int) else skim
+        check_skim(self.skim)
+        self.skims = all_skims([self.skim])
+        self.extra_info = dict.fromkeys((PASSES + name for name in self.skims), False)
 
     def initialize(self) -> None:
         """Start counting."""
-        self._n_passed = 0
+        self._n_passed = dict.fromkeys(self.skims, 0)
 
     def declare(self, store: Store) -> None:
         """The columns, without events."""
@@ -80,16 +85,19 @@ class SkimModule(Module):
         """Decide; what earlier skims found stays beside it."""
         table = skim_table([self.skim], store[RECO])
         found = {name: table[name].to_numpy() for name in table.column_names if name not in KEY_COLUMNS}
-        passed: NDArray[np.bool_] = found[self.skim.name]
+        passed: dict[str, NDArray[np.bool_]] = {name: found[name] for name in self.skims}
         before = store[SKIMMED].columns if SKIMMED in store else {}
         store[SKIMMED] = SkimColumns({**before, **found})
-        store.put(**{PASSES + self.skim.name: passed})
-        self._n_passed += int(passed.sum())
-        return passed
+        store.put(**{PASSES + name: column for name, column in passed.items()})
+        for name, column in passed.items():
+            self._n_passed[name] += int(column.sum())
+        return passed[self.skim.name]
 
     def terminate(self) -> None:
         """Say in the files what was done."""
         n_events = self.statistics.n_events
-        retention = self._n_passed / n_events if n_events else 0.0
-        skim = {"name": self.skim.name, "code": self.skim.code, "retention": retention}
-        self.job.add_step("skim", self.statistics.ms_per_event, skims=[skim], versions={"smartbkg": __version__})
+        skims = [
+            {"name": name, "code": skim.code, "retention": self._n_passed[name] / n_events if n_events else 0.0}
+            for name, skim in self.skims.items()
+        ]
+        self.job.add_step("skim", self.statistics.ms_per_event, skims=skims, versions={"smartbkg": __version__})

@@ -19,10 +19,11 @@ from smartbkg.skim.frame import BEAM_GEV
 from smartbkg.skim.observables import observables
 from smartbkg.skim.shared import SharedBatch
 from smartbkg.skim.skims import Observables, SkimResult
+from smartbkg.skim.steering import OnPath
 
 
 @dataclass(frozen=True)
-class DecaySkim:
+class DecaySkim(OnPath):
     """Events that pass `cuts` and in which at least one candidate of `targets` is found.
 
     Args:

@@ -7,13 +7,13 @@ import pyarrow as pa
 import pytest
 
 from smartbkg.detector import DetectorConfig, RecoBatch, read_reco, simulate
-from smartbkg.errors import FrameworkError, ModuleFailed, UnknownName
+from smartbkg.errors import FrameworkError, ModuleFailed, NotASkim, UnknownName
 from smartbkg.events import read_events, read_metadata
 from smartbkg.framework import Module, create_path, process
 from smartbkg.modules.simulation import add_simulation
 from smartbkg.modules.skim import SkimModule
 from smartbkg.parquet import count_rows, read_schema, read_tables
-from smartbkg.skim import CallableSkim, get_skim
+from smartbkg.skim import CallableSkim, CombinedSkim, get_skim
 from smartbkg.skim.job import skim_table
 from support.batches import numbers, some_events, write_events
 from support.events import decay_trees
@@ -72,6 +72,41 @@ def test_a_skim_sends_events_where_they_belong(events: Path, tmp_path: Path) -> 
     assert passes.extra["passes_odd"].all()
     assert not rest.extra["passes_odd"].any()
     assert read_metadata(tmp_path / "passes.parquet")["provenance"][-1]["skims"][0]["retention"] == odd.mean()
+
+
+def test_a_combined_skim_writes_every_part_and_passes_where_any_does(events: Path, tmp_path: Path) -> None:
+    path, fails = create_path(), create_path()
+    path.add_module("EventInput", input_files=events)
+    add_simulation(path)
+    skim = CombinedSkim(get_skim("feiHadronic"), CallableSkim("odd", odd_tracks), name="both")
+    skim(path, output_file=tmp_path / "skim.parquet").if_false(fails)
+    path.add_module("EventOutput", output_file=tmp_path / "passes.parquet")
+    fails.add_module("EventOutput", output_file=tmp_path / "fails.parquet")
+    process(path, seed=4, batch_size=13)
+    table = pa.concat_tables(read_tables(tmp_path / "skim.parquet"))
+    reco = simulate(read_events(events), DetectorConfig(), 4)
+    passed = odd_tracks(reco) | get_skim("feiHadronic").apply(reco).passed
+    assert table["event"].to_pylist() == reco.event[passed].tolist()
+    assert table["odd"].to_pylist() == odd_tracks(reco)[passed].tolist()
+    assert set(table["both"].to_pylist()) == {True}
+    passes, rest = read_events(tmp_path / "passes.parquet"), read_events(tmp_path / "fails.parquet")
+    assert len(passes) == passed.sum()
+    assert passes.extra["passes_both"].all()
+    assert not (rest.extra["passes_both"] | rest.extra["passes_odd"] | rest.extra["passes_feiHadronic"]).any()
+    found = {
+        skim["name"]: skim["retention"] for skim in read_metadata(tmp_path / "skim.parquet")["provenance"][-1]["skims"]
+    }
+    assert found["both"] == passed.mean()
+    assert found["odd"] == odd_tracks(reco).mean()
+
+
+def test_a_skim_is_found_by_its_code() -> None:
+    assert SkimModule(11180500).skim is get_skim("feiHadronic")
+
+
+def test_what_is_no_skim_is_refused() -> None:
+    with pytest.raises(NotASkim, match="give CallableSkim"):
+        SkimModule(odd_tracks)  # type: ignore[arg-type]
 
 
 def test_files_without_events_have_all_columns(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from smartbkg.detector import RecoBatch
 from smartbkg.errors import UnknownName
-from smartbkg.skim import get_skim, list_skims
+from smartbkg.skim import get_skim, group_of, list_skims
+from smartbkg.skim.library import GROUPS, SKIMS
 from support.generated import reconstructed
 
 
@@ -18,6 +19,33 @@ def test_the_codes_are_the_experiments():
 def test_an_unknown_skim_is_named_with_what_is_near():
     with pytest.raises(UnknownName, match="unknown skim 'feiHadronik'; near: feiHadronic"):
         get_skim("feiHadronik")
+
+
+def test_a_skim_is_found_by_its_code_too():
+    assert get_skim(12160200) is get_skim("12160200") is get_skim("BtoXll")
+
+
+def test_an_unknown_code_is_named_with_what_is_near():
+    with pytest.raises(UnknownName, match="unknown skim code '11180501'; near: 11180500"):
+        get_skim(11180501)
+
+
+def test_names_and_codes_belong_to_one_skim_only():
+    grouped = [skim for group in GROUPS.values() for skim in group.values()]
+    assert len(SKIMS) == len(grouped) == len({skim.code for skim in grouped})
+    assert set(map(len, (str(skim.code) for skim in grouped))) == {8}
+
+
+def test_skims_are_listed_by_group():
+    assert get_skim("TauGeneric") in list_skims("tau")
+    assert get_skim("feiHadronic") not in list_skims("tau")
+    assert sorted(skim.name for group in GROUPS for skim in list_skims(group)) == [s.name for s in list_skims()]
+    assert (group_of("TauGeneric"), group_of("mine")) == ("tau", None)
+
+
+def test_an_unknown_group_is_named_with_what_is_near():
+    with pytest.raises(UnknownName, match="unknown group of skims 'taus'; near: tau"):
+        list_skims("taus")
 
 
 @pytest.mark.parametrize("skim", list_skims(), ids=lambda skim: skim.name)
