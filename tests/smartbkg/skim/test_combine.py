@@ -10,9 +10,9 @@ import pytest
 
 from smartbkg.errors import UnknownName
 from smartbkg.skim.candidates import Candidates, invariant_mass
-from smartbkg.skim.combine import apply_rule
+from smartbkg.skim.combine import B_GEV, VARIABLES, apply_rule, apply_selection, apply_veto
 from smartbkg.skim.cuts import Cut
-from smartbkg.skim.decays import Channel, Rule, conjugate, is_self_conjugate
+from smartbkg.skim.decays import Channel, Rule, Selection, Without, conjugate, is_self_conjugate
 from smartbkg.skim.frame import BEAM_GEV
 
 N_EVENTS = 12
@@ -112,6 +112,10 @@ RULES = [
     Rule("B0", (Channel("B0 -> K+ pi- pi0 pi0"), Channel("B0 -> pi+ pi- pi+ pi-")), (Cut("delta_e_gev", high=-2.5),)),
     Rule("B+", (Channel("B+ -> K+ pi+ pi-"),), (Cut("mbc_gev", low=5.2),)),
     Rule("D*+", (Channel("D*+ -> pi+ pi+ pi-"),), (Cut("delta_m_gev", 0.5, 1.5),)),
+    Rule("B+", (Channel("B+ -> K+ pi+ pi- pi0"),), (Cut("delta_e_gev", -2.4, -1.5), Cut("mbc_gev", low=5.2))),
+    Rule("D0", (Channel("D0 -> K- pi+ pi0"), Channel("D0 -> K_S0 pi+ pi-")), (Cut("p_gev", low=1.5),)),
+    Rule("D+", (Channel("D+ -> pi+ pi+ pi-"),), (Cut("p_gev", 0.7, 1.3), Cut("mass_gev", 1.2, 2.3))),
+    Rule("phi", (Channel("phi -> K- K+"), Channel("phi -> K_S0 pi0")), (Cut("mass_gev", high=2.0),)),
 ]
 
 
@@ -168,6 +172,58 @@ def test_candidates_made_can_be_combined_again():
     made = apply_rule(rule, lists)
     assert len(made) > 0
     assert as_counter(made) == brute_force(rule, lists)
+
+
+def test_events_that_are_not_wanted_are_left_out():
+    lists, wanted = random_lists(9), np.arange(N_EVENTS) % 2 == 0
+    for rule in RULES:
+        everywhere, some = apply_rule(rule, lists), apply_rule(rule, lists, wanted)
+        assert as_counter(some) == as_counter(everywhere.take(wanted[everywhere.event_index]))
+
+
+def test_a_selection_joins_lists_and_cuts_them():
+    lists = random_lists(10)
+    lists["D0:a"], lists["D0:b"] = (
+        apply_rule(rule, lists) for rule in (named("D0:a", "K- pi+"), named("D0:b", "K- K+"))
+    )
+    both = apply_selection(Selection("D0", ("D0:a", "D0:b")), lists)
+    fast = apply_selection(Selection("D0", ("D0:a", "D0:b"), (Cut("p_gev", low=0.8),), 1.86484), lists)
+    assert len(both) == len(lists["D0:a"]) + len(lists["D0:b"])
+    assert np.bincount(both.channel).tolist() == [len(lists["D0:a"]), len(lists["D0:b"])]
+    assert (np.diff(both.group) >= 0).all()
+    assert 0 < len(fast) == (both.p >= 0.8).sum()
+    assert fast.mass == pytest.approx(np.full(len(fast), 1.86484))
+
+
+def named(name: str, daughters: str) -> Rule:
+    return Rule(name, (Channel(f"{name} -> {daughters}"),))
+
+
+def test_a_veto_takes_away_what_shares_anything_with_it():
+    lists = random_lists(11)
+    lists["K*0"] = apply_rule(Rule("K*0", (Channel("K*0 -> K+ pi-"),), (Cut("mass_gev", 0.8, 1.0),)), lists)
+    kept = apply_veto(Without("pi+:free", "pi+", ("K*0", "K_S0")), lists)
+    expected = 0
+    for event, bits in zip(lists["pi+"].event_index, lists["pi+"].tracks, strict=True):
+        vetoes = [veto.tracks[veto.event_index == event] for veto in (lists["K*0"], lists["K_S0"])]
+        expected += all(int(bits) & int(other) == 0 for other in np.concatenate(vetoes))
+    assert 0 < len(kept) == expected < len(lists["pi+"])
+
+
+def test_an_unknown_variable_is_named():
+    rule = Rule("D0", (Channel("D0 -> K- pi+"),), (Cut("mass", 1.8, 1.9),))
+    with pytest.raises(UnknownName, match="unknown variable 'mass'; near: mass_gev"):
+        apply_rule(rule, random_lists(1))
+
+
+def test_a_b_with_one_neutrino_has_its_true_angle():
+    """B -> D l nu with masses and momenta chosen by hand: the cosine comes out as put in."""
+    p_b = np.sqrt(BEAM_GEV**2 - B_GEV**2)
+    b = np.array([BEAM_GEV, 0.0, 0.0, p_b])
+    neutrino = np.array([0.8, 0.0, 0.8 * 0.6, -0.8 * 0.8])
+    visible = (b - neutrino)[:, None]
+    cosine = visible[3] / np.sqrt((visible[1:] ** 2).sum(axis=0))
+    assert VARIABLES["cos_theta_by"](visible, np.zeros(1)) == pytest.approx(cosine)
 
 
 def test_an_unknown_list_is_named():

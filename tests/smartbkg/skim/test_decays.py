@@ -16,6 +16,9 @@ from smartbkg.skim.decays import Channel, Rule, charge_of, conjugate, is_self_co
         ("anti-D*0", "D*0"),
         ("pi+:slow", "pi-:slow"),
         ("pi0:slow", "pi0:slow"),
+        ("anti-D0:wide_Kpi", "D0:wide_Kpi"),
+        ("eta'", "eta'"),
+        ("anti-Lambda0", "Lambda0"),
     ],
 )
 def test_the_antiparticle_of_the_antiparticle_is_the_particle(name, anti):

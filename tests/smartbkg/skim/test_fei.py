@@ -1,4 +1,4 @@
-"""The hadronic tag."""
+"""Hadronic and semileptonic tags."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from smartbkg.detector import DetectorConfig, simulate
 from smartbkg.skim import get_skim
 from smartbkg.skim.frame import COLLISION_GEV, TOTAL_ENERGY_GEV, TOTAL_PX_GEV, TOTAL_PZ_GEV
+from support.decays import b_events
 from support.events import Particle, event_batch
 from support.generated import generated, reconstructed
 
@@ -91,3 +92,33 @@ def test_a_b_meson_put_together_by_hand_is_found_as_is_its_antiparticle(sign):
     assert found.mean() > 0.6  # mass window and identification take the rest
     assert np.median(result.variables["mbc_gev"][found]) == pytest.approx(5.28, abs=0.01)
     assert set(result.variables["target"][found]) == {1}
+
+
+D_MINUS, ANTI_D0 = ("D-", "K+", "pi-", "pi-"), ("anti-D0", "K+", "pi-")
+SEMILEPTONIC = [
+    ("B0", D_MINUS, "e+", "nu"),
+    ("B0", D_MINUS, "mu+", "nu"),
+    ("B0", ("D*-", ANTI_D0, "pi-"), "mu+", "nu"),
+    ("B+", ANTI_D0, "e+", "nu"),
+    ("B+", ("anti-D*0", ANTI_D0, "pi0"), "mu+", "nu"),
+]
+
+
+@pytest.mark.parametrize("anti", [False, True])
+@pytest.mark.parametrize("decay", SEMILEPTONIC, ids=str)
+def test_a_semileptonic_decay_passes_with_either_flavour(decay, anti):
+    assert get_skim("feiSL").apply(b_events(decay, anti=anti)).passed.mean() > 0.2
+
+
+@pytest.mark.parametrize("decay", [("B0", D_MINUS, "e-", "nu"), ("B0", D_MINUS, "pi+", "pi0")], ids=str)
+def test_a_lepton_of_the_wrong_charge_and_a_hadron_do_not_pass(decay):
+    assert get_skim("feiSL").apply(b_events(decay)).passed.mean() < 0.1
+
+
+def test_semileptonic_tags_are_of_b_mesons():
+    rates = {
+        kind: get_skim("feiSL").apply(reconstructed(kind, n)).passed.mean()
+        for kind, n in (("mixed", 6000), ("uubar", 3000))
+    }
+    assert 0.03 < rates["mixed"] < 0.1
+    assert rates["uubar"] < 0.005
