@@ -10,6 +10,9 @@ from typing import Final
 
 from smartbkg.defaults import FOLDER, MAX_BYTES, PAYLOADS, SNAPSHOT, size_bytes
 from smartbkg.defaults.plan import (
+    EVALUATION,
+    GATGAP,
+    MULTISKIM,
     STAGES,
     Plan,
     Training,
@@ -25,7 +28,7 @@ from smartbkg.recipe import Recipe, open_recipe, remember
 PLAN_FILE: Final = "defaults.json"
 # What each stage leaves behind, removed when it is to be done again. SQLite may leave files beside its own.
 _PRODUCTS: Final = {
-    "evaluate": ("evaluation",),
+    "evaluate": ("evaluation", f"{GATGAP}/{EVALUATION}", f"{MULTISKIM}/{EVALUATION}"),
     "publish": ("conditions.sqlite*", "payloads"),
     "snapshot": ("snapshot",),
 }

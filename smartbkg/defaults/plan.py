@@ -18,6 +18,10 @@ STAGES: Final = ("generate", "label", "train", "evaluate", "publish", "snapshot"
 # Whoever wants other events or networks takes another folder.
 REPEATABLE: Final = STAGES[STAGES.index("evaluate") :]
 TRAIN, NEW = "train", "new"
+GATGAP, MULTISKIM = "gatgap", "multiskim"  # folders of the trainings
+EVALUATION: Final = "evaluation.json"  # where publication finds it in the folder of a training
+# An event is known by experiment, run and number: every file has a run of its own.
+FIRST_RUN: Final = {TRAIN: 1, NEW: 101}
 GATGAP_SKIM: Final = "feiHadronic"  # the skim that the one-skim filter was made for
 
 
@@ -51,8 +55,9 @@ class Training:
 def sample_lanes(plan: Plan, *, label: bool = True) -> list[list[Step]]:
     """For every sample and type: events, reconstructed events (until the labels are there), labels."""
     sizes = {**dict.fromkeys(B_PAIRS, plan.n_b_pairs), **dict.fromkeys(OTHERS, plan.n_others)}
-    wanted = [(TRAIN, kind, count, plan.seed, 1) for kind, count in sizes.items()]
-    wanted += [(NEW, kind, plan.n_new, plan.seed + 1, 2) for kind in sizes]
+    # An event is found by experiment, run and number: types that are read together have runs of their own.
+    wanted = [(TRAIN, kind, count, plan.seed, 1 + place) for place, (kind, count) in enumerate(sizes.items())]
+    wanted += [(NEW, kind, plan.n_new, plan.seed + 1, 101 + place) for place, kind in enumerate(sizes)]
     return [_lane(plan, *each)[: None if label else 1] for each in wanted]
 
 
@@ -62,22 +67,24 @@ def training_lanes(training: Training, seed: int) -> list[list[Step]]:
     gatgap = ("smartbkg", "train", "gatgap", *_inputs(TRAIN, B_PAIRS), "--skim", GATGAP_SKIM, *training.gatgap)
     multiskim = ("smartbkg", "train", "multiskim", *_inputs(TRAIN, (*B_PAIRS, *OTHERS)), *training.multiskim)
     return [
-        [Step("train GATGAP", (*gatgap, *common, "-o", "gatgap"), "gatgap/metrics.json")],
-        [Step("train the multi-skim network", (*multiskim, *common, "-o", "multiskim"), "multiskim/metrics.json")],
+        [Step("train GATGAP", (*gatgap, *common, "-o", GATGAP), f"{GATGAP}/metrics.json")],
+        [Step("train the multi-skim network", (*multiskim, *common, "-o", MULTISKIM), f"{MULTISKIM}/metrics.json")],
     ]
 
 
 def evaluation_steps() -> list[Step]:
     """What the networks are worth on events that neither of them saw."""
-    gatgap = ("gatgap/GATGAPgen.onnx", *_inputs(NEW, B_PAIRS), "--skim", GATGAP_SKIM)
-    multiskim = ("multiskim/SmartBackgroundWeights_default.onnx", *_inputs(NEW, (*B_PAIRS, *OTHERS)))
+    inputs = {
+        GATGAP: (*_inputs(NEW, B_PAIRS), "--skim", GATGAP_SKIM),
+        MULTISKIM: _inputs(NEW, (*B_PAIRS, *OTHERS)),
+    }
     return [
         Step(
             f"evaluate {name} on unseen events",
-            ("smartbkg", "evaluate", *inputs, "--report", f"evaluation/{name}"),
-            f"evaluation/{name}/evaluation.json",
+            ("smartbkg", "evaluate", name, *words, "--report", f"evaluation/{name}", "--store-in", name),
+            f"{name}/{EVALUATION}",
         )
-        for name, inputs in {"gatgap": gatgap, "multiskim": multiskim}.items()
+        for name, words in inputs.items()
     ]
 
 
@@ -86,12 +93,9 @@ def publication_steps() -> list[Step]:
     return [
         Step(
             f"publish {name} in {tag}",
-            (
-                *("smartbkg", "publish", name, "--tag", tag, "--state", "PUBLISHED"),
-                *("--evaluation", f"evaluation/{name}/evaluation.json"),
-            ),
+            ("smartbkg", "publish", name, "--tag", tag, "--state", "PUBLISHED"),
         )
-        for name, tag in {"gatgap": GATGAP_TAG, "multiskim": MULTISKIM_TAG}.items()
+        for name, tag in {GATGAP: GATGAP_TAG, MULTISKIM: MULTISKIM_TAG}.items()
     ]
 
 
