@@ -43,7 +43,10 @@ class EventIndex:
         twice = np.flatnonzero(np.diff(self._sorted) == 0)
         if len(twice):
             name = event_name(keys, int(self._order[twice[0]]))
-            raise EventTwice(f"{len(twice)} events are {what} more than once, the first is {name}: a file twice?")
+            raise EventTwice(
+                f"{len(twice)} events are {what} more than once, the first is {name}: a file twice, or two event types "
+                f"generated for the same run?"
+            )
 
     def rows_of(self, keys: EventKeys) -> NDArray[np.int64]:
         """(B,) row of each of these events, NOT_FOUND where there is none."""

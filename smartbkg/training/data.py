@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from smartbkg.atomic import write_atomically
 from smartbkg.draws import block_seed, uniform
-from smartbkg.errors import ColumnsMissing, TrainingError
+from smartbkg.errors import BadEvent, ColumnsMissing, TrainingError
 from smartbkg.events import EventBatch, read_batches, to_array
 from smartbkg.features import GATGAP_SPEC, Features, FeatureSpec, build
 from smartbkg.matching import NOT_FOUND, EventIndex, EventKeys, event_name, join_keys
@@ -177,23 +177,25 @@ def balanced_batches(
     return [np.concatenate([yes[i : i + half], no[i : i + half]]) for i in range(0, len(yes), half)]
 
 
-def _batches(paths: Iterable[Path | str], progress: Callable[[int], None] | None) -> Iterator[EventBatch]:
+def _batches(
+    paths: Iterable[Path | str], progress: Callable[[int], None] | None
+) -> Iterator[tuple[Path | str, EventBatch]]:
     done = 0
     for path in paths:
         for batch in read_batches(path):
-            yield batch
+            yield path, batch
             done += len(batch)
             if progress is not None:
                 progress(done)
 
 
-def _write(folder: Path, batches: Iterator[EventBatch], labels: Labels, spec: FeatureSpec) -> str:
+def _write(folder: Path, batches: Iterator[tuple[Path | str, EventBatch]], labels: Labels, spec: FeatureSpec) -> str:
     """Append all events to the files of the folder; returns the digest of their content."""
     digest = hashlib.sha256(spec.digest.encode())
     streams = {name: (folder / name).open("wb") for name in (*_PARTICLE_FILES, *_EVENT_FILES)}
     try:
-        for batch in batches:
-            features = build(batch, spec)
+        for path, batch in batches:
+            features = _built(batch, spec, path)
             keys = (batch.exp, batch.run, batch.event)
             columns: dict[str, NDArray[Any]] = {"x": features.x, "token": features.token, "mother": features.mother}
             columns |= {"counts": features.counts, "passed": labels.of(keys), **dict(zip(KEYS, keys, strict=True))}
@@ -208,6 +210,14 @@ def _write(folder: Path, batches: Iterator[EventBatch], labels: Labels, spec: Fe
         for stream in streams.values():
             stream.close()
     return digest.hexdigest()
+
+
+def _built(batch: EventBatch, spec: FeatureSpec, source: Path | str) -> Features:
+    """Features; an event that has none names its file."""
+    try:
+        return build(batch, spec)
+    except BadEvent as error:
+        raise BadEvent(f"{source}: {error}") from error
 
 
 def _open(folder: Path, digest: str, spec: FeatureSpec) -> TrainingSet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from smartbkg.errors import BadEvent, ColumnsMissing, EventTwice, NotAnEventFile, TrainingError
-from smartbkg.events import EventBatch, EventWriter
+from smartbkg.events import EventBatch, EventWriter, event_type_code
 from smartbkg.features import build
 from smartbkg.training.data import TrainingSet, balanced_batches, prepare, read_labels
 from support.events import decay_trees, event_batch, kaon_labels, write_labels
@@ -137,6 +138,43 @@ def test_files_of_no_events_are_refused(tmp_path: Path) -> None:
         prepare([tmp_path / "text"], [labels], "toySkim", tmp_path / "data")
     with pytest.raises(FileNotFoundError, match="absent"):
         prepare([events, tmp_path / "absent"], [labels], "toySkim", tmp_path / "data")
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_an_event_with_a_number_that_is_none_is_named_with_its_file(number: float, tmp_path: Path) -> None:
+    batch = decay_trees(5)
+    batch.particles.px_gev[batch.offsets[3] + 1] = number
+    files = labelled(tmp_path, batch, "odd")
+    said = r"odd\.parquet: event 4 of run 0,1: particle 1 has a number that is not finite"
+    with pytest.raises(BadEvent, match=said):
+        prepared(tmp_path, labelled(tmp_path, decay_trees(5, run=2)), files)
+
+
+def test_several_runs_in_one_file_are_one_set(tmp_path: Path) -> None:
+    parts = [decay_trees(20, run=run, seed=run) for run in (7, 3, 5)]
+    batch = EventBatch.concat(parts)
+    shuffled = batch.select(np.random.default_rng(1).permutation(60))
+    _, labels = labelled(tmp_path, batch)
+    data = prepared(tmp_path, (write_events(tmp_path / "mixed.parquet", shuffled), labels))
+    assert np.array_equal(data.passed, kaon_labels(shuffled))
+    assert set(data.keys[1].tolist()) == {3, 5, 7}
+
+
+def test_two_types_with_the_same_events_are_told_what_to_do(tmp_path: Path) -> None:
+    batch = decay_trees(5)
+    charged = dataclasses.replace(batch, event_type=np.full(5, event_type_code("charged"), np.int8))
+    with pytest.raises(EventTwice, match="event 1 of run 0,1: a file twice, or two event types generated for the same"):
+        prepared(tmp_path, labelled(tmp_path, batch, "mixed"), labelled(tmp_path, charged, "charged"))
+
+
+def test_the_event_type_may_be_unknown_but_its_column_is_there(tmp_path: Path) -> None:
+    batch = decay_trees(20)
+    unknown = dataclasses.replace(batch, event_type=np.full(20, -1, np.int8))
+    events, labels = labelled(tmp_path, unknown)
+    assert np.array_equal(prepared(tmp_path, (events, labels)).passed, kaon_labels(batch))
+    pq.write_table(pq.read_table(events).drop_columns(["event_type"]), tmp_path / "none.parquet")
+    with pytest.raises(ColumnsMissing, match=r"none\.parquet lacks event_type"):
+        prepared(tmp_path, (tmp_path / "none.parquet", labels))
 
 
 def test_events_without_any_particle_are_refused(tmp_path: Path) -> None:

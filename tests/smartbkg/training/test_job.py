@@ -15,9 +15,10 @@ import pytest
 import torch
 
 from smartbkg.errors import TrainingError
-from smartbkg.events import read_events
+from smartbkg.events import EventBatch, EventWriter, read_events
 from smartbkg.features import build
 from smartbkg.models.checkpoint import load_checkpoint
+from smartbkg.models.kinds import NetworkConfig
 from smartbkg.scorer import open_scorer
 from smartbkg.training.job import (
     Trained,
@@ -28,8 +29,9 @@ from smartbkg.training.job import (
     unfold_activation,
 )
 from smartbkg.training.loop import TrainingConfig, evaluate_rows
-from support.events import kaon_labels, write_labels
-from support.networks import SMALL_CONFIG, random_network
+from support.events import decay_trees, event_batch, kaon_labels, write_labels
+from support.generated import generated
+from support.networks import SMALL_CONFIG, SMALL_CONVNET, random_network
 from support.training import SKIM, ToySample, write_toy_sample
 
 CONFIG = TrainingConfig(model=SMALL_CONFIG, epochs=3, batch_size=32, validation_fraction=0.3, learning_rate=1e-2)
@@ -178,6 +180,37 @@ def test_labels_without_a_passing_event_are_a_clear_error(tmp_path: Path) -> Non
     with pytest.raises(TrainingError, match="no events to train on that pass the skim, among 60 of which 0 pass"):
         run(job_of(toy, tmp_path / "out"))
     assert not (tmp_path / "out" / "GATGAPgen.pth").exists()
+
+
+def test_labels_that_all_pass_are_a_clear_error(tmp_path: Path) -> None:
+    toy = write_toy_sample(tmp_path, n_events=60, kaons=0)
+    with pytest.raises(TrainingError, match="no events to train on that fail it, among 60 of which 60 pass"):
+        run(job_of(toy, tmp_path / "out"))
+
+
+def test_one_passing_event_is_not_enough_and_that_is_said(tmp_path: Path) -> None:
+    batch = decay_trees(60)
+    toy = ToySample(tmp_path / "events.parquet", tmp_path / "labels.parquet")
+    with EventWriter(toy.events) as writer:
+        writer.write(batch)
+    write_labels(toy.labels, batch, np.arange(60) == 5, SKIM)
+    with pytest.raises(TrainingError, match=r"no events to .* that pass the skim, among 60 of which 1 pass: give more"):
+        run(job_of(toy, tmp_path / "out"))
+
+
+@pytest.mark.parametrize("model", [SMALL_CONFIG, SMALL_CONVNET])
+@pytest.mark.parametrize("kind", ["uubar", "taupair", "mixed"])
+def test_every_kind_of_event_can_be_trained_on_empty_ones_too(kind: str, model: NetworkConfig, tmp_path: Path) -> None:
+    nothing = event_batch([[]] * 10, first_event=10**6)
+    batch = EventBatch.concat([generated(kind, 150), nothing])
+    toy = ToySample(tmp_path / "events.parquet", tmp_path / "labels.parquet")
+    with EventWriter(toy.events) as writer:
+        writer.write(batch)
+    write_labels(toy.labels, batch, batch.counts >= np.median(batch.counts), SKIM)
+    trained = run(job_of(toy, tmp_path / "out", dataclasses.replace(CONFIG, model=model, epochs=1)))
+    for path in (trained.checkpoint, trained.export):
+        scorer = open_scorer(path)
+        assert np.isfinite(scorer.logits(build(batch, scorer.spec))).all()
 
 
 @pytest.fixture(scope="module")
