@@ -27,7 +27,7 @@ SNAPSHOT_ROOM = "conditions/offline/"  # snapshots are SQLite files of their own
 SERVER_ROOM = "conditions/server/"
 SERVER_PACKAGES = {"fastapi", "starlette", "uvicorn", "pydantic", "orjson", "prometheus_client"}
 # Outside these, smartbkg knows nothing of the database.
-DATABASE_DOORS = ("smartbkg/modules/", "smartbkg/publish.py", "smartbkg/cli/")
+DATABASE_DOORS = ("smartbkg/modules/", "smartbkg/publish/", "smartbkg/cli/")
 # Here torch may be imported at the top; elsewhere in smartbkg only on demand, and in these not at all.
 TORCH_ROOMS = ("smartbkg/models/", "smartbkg/training/")
 TORCH_FREE = (

@@ -13,6 +13,7 @@ from conditions.cli import main as conditions_main
 from conditions.store import open_store
 from smartbkg.cli import main
 from support.trained import write_trained
+from support.trained_multiskim import write_multiskim
 
 
 @pytest.fixture
@@ -41,6 +42,33 @@ def test_json_has_names_revisions_and_digests(store: str, tmp_path: Path) -> Non
         ("GATGAPgen.pth", 1, 64),
         ("GATGAPgen.onnx", 1, 64),
     ]
+
+
+def test_a_folder_of_the_multi_skim_filter_is_known_by_what_it_holds(store: str, tmp_path: Path) -> None:
+    first = call(write_multiskim(tmp_path / "multiskim"), "--store", store, "--state", "PUBLISHED")
+    assert first.exit_code == 0, first.stderr
+    assert first.stdout == (
+        "SmartBackgroundWeights_default r1, SmartBackgroundConfig_default r1 and "
+        "SmartBackgroundWeights_default_batched r1 in SmartBackground (PUBLISHED) for 0,0,-1,-1\n"
+    )
+    other = call(write_multiskim(tmp_path / "other", seed=2), "--store", store, "--tag", "SmartBackground_v2", "--json")
+    assert [(p["name"], p["revision"]) for p in json.loads(other.stdout)["payloads"]] == [
+        ("SmartBackgroundWeights_default", 2),
+        ("SmartBackgroundConfig_default", 2),
+        ("SmartBackgroundWeights_default_batched", 2),
+    ]
+
+
+def test_the_advice_for_a_hidden_training_names_all_its_payloads(store: str, tmp_path: Path) -> None:
+    first = write_multiskim(tmp_path / "a")
+    for folder in (first, write_multiskim(tmp_path / "b", seed=2)):
+        assert call(folder, "--store", store).exit_code == 0
+    said = call(first, "--store", store, "--iov", "5,0,6,-1").stderr
+    advice = shlex.split(re.findall(r"(conditions iov delete [^(]+)", said)[0])
+    assert CliRunner().invoke(conditions_main, ["--store", store, *advice[1:]]).exit_code == 0
+    with open_store(store) as opened:
+        found = opened.resolve(["SmartBackground"], Run(5, 0), allow_open=True)
+    assert {each.payload.revision for each in found.values()} == {1}
 
 
 def test_a_published_tag_is_refused_in_one_line(store: str, tmp_path: Path) -> None:
