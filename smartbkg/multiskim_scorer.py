@@ -24,6 +24,7 @@ from smartbkg.errors import BadEvent, BadScore, ModelMismatch, NotAModel, Unknow
 from smartbkg.features import Features
 from smartbkg.manifest import METADATA_PROPERTY
 from smartbkg.multiskim_manifest import MultiSkimManifest
+from smartbkg.sessions import first_line, metadata, open_session
 
 LENGTH_STEP: Final = 8
 MAX_ROWS: Final = 1024  # particles of one call, padding included
@@ -96,7 +97,7 @@ class MultiSkimScorer(ABC):
         try:
             output: NDArray[np.float32] = self._session.run([self._output], inputs)[0]
         except Exception as error:  # the runtime has no common base for its errors
-            raise ModelMismatch(f"{self.path} does not fit its inputs: {_first_line(error)}") from error
+            raise ModelMismatch(f"{self.path} does not fit its inputs: {first_line(error)}") from error
         return output
 
     def _count_skims(self) -> int:
@@ -186,31 +187,22 @@ def open_multiskim(path: Path | str, threads: int = 1, precision: str = "fp32") 
     content = path.read_bytes()
     if not content:
         raise NotAModel(path, "it is empty")
-    try:
-        session = onnxruntime.InferenceSession(content, _options(threads), ["CPUExecutionProvider"], enable_fallback=0)
-        text = session.get_modelmeta().custom_metadata_map.get(METADATA_PROPERTY)
-        dimensions = _dimensions(session)
-    except Exception as error:
-        raise NotAModel(path, f"ONNX Runtime refuses it: {_first_line(error)}") from error
+    session = open_session(path, content, threads)
+    text = metadata(path, session, METADATA_PROPERTY)
+    dimensions = _dimensions(path, session)
     if dimensions not in (_SINGLE, _BATCHED):
         raise ModelMismatch(_other_interface(path, session))
     manifest = None if text is None else MultiSkimManifest.from_json(text, path)
     return (_Batched if dimensions == _BATCHED else _Single)(path, session, manifest)
 
 
-def _options(threads: int) -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what is wrong comes as an exception, and is said once
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a waiting thread takes no core
-    return options
-
-
-def _dimensions(session: onnxruntime.InferenceSession) -> tuple[int, ...] | None:
+def _dimensions(path: Path, session: onnxruntime.InferenceSession) -> tuple[int, ...] | None:
     """Number of dimensions of x, pdg, mother, c; None when these are not the inputs, or the output is not one."""
-    inputs = {node.name: node for node in session.get_inputs()}
-    outputs = session.get_outputs()
+    try:
+        inputs = {node.name: node for node in session.get_inputs()}
+        outputs = session.get_outputs()
+    except Exception as error:  # names that are no text
+        raise NotAModel(path, f"ONNX Runtime refuses it: {first_line(error)}") from error
     if {name: node.type for name, node in inputs.items()} != _TYPES or len(outputs) != 1:
         return None
     if outputs[0].type != "tensor(float)":
@@ -231,8 +223,3 @@ def _other_interface(path: Path, session: onnxruntime.InferenceSession) -> str:
 def _one_particle() -> Features:
     one = np.zeros(1, np.int64)
     return Features(np.ones((1, N_FEATURES), np.float32), one, one - 1, np.array([0, 1]))
-
-
-def _first_line(error: Exception) -> str:
-    """What the runtime says; some of its errors about damaged text say nothing but their kind."""
-    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from smartbkg.errors import BadScore, ManifestMissing, MissingExtra, ModelMismatch, NotAModel
 from smartbkg.features import Features, FeatureSpec
 from smartbkg.manifest import METADATA_PROPERTY, Manifest
+from smartbkg.sessions import first_line, metadata, open_session
 
 # Particles of one call: some 17 mixed events. Larger calls leave the processor's cache and are slower, smaller ones pay
 # for the number of operations: 0.107 ms an event with 700, 0.113 with 350, 0.131 with 3000.
@@ -75,21 +76,14 @@ class OnnxScorer(Scorer):
 
     def __init__(self, path: Path | str, threads: int = 1) -> None:
         path = Path(path)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what is wrong comes as an exception, and is said once
+        self._session = open_session(path, path.read_bytes(), threads)
         try:
-            # Without a second try, which would be announced on stdout among the data.
-            self._session = onnxruntime.InferenceSession(
-                path.read_bytes(), options, ["CPUExecutionProvider"], enable_fallback=0
-            )
-            text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_PROPERTY)
+            text = metadata(path, self._session, METADATA_PROPERTY)
             _check_interface(path, self._session, has_manifest=text is not None)
-        except (FileNotFoundError, ModelMismatch):
+        except (NotAModel, ModelMismatch):
             raise
-        except Exception as error:  # the runtime has no common base for its errors
-            raise NotAModel(path, f"ONNX Runtime refuses it: {_first_line(error)}") from error
+        except Exception as error:  # names of inputs that are no text
+            raise NotAModel(path, f"ONNX Runtime refuses it: {first_line(error)}") from error
         if text is None:
             raise ManifestMissing(path)
         super().__init__(path, Manifest.from_json(text, path))
@@ -98,7 +92,7 @@ class OnnxScorer(Scorer):
         try:
             logits: NDArray[np.float32] = self._session.run([OUTPUT], inputs)[0]
         except Exception as error:
-            raise ModelMismatch(f"{self.path} does not fit its inputs: {_first_line(error)}") from error
+            raise ModelMismatch(f"{self.path} does not fit its inputs: {first_line(error)}") from error
         return logits
 
 
@@ -160,8 +154,3 @@ def _check_interface(path: Path, session: onnxruntime.InferenceSession, *, has_m
             f"{path} is no exported event filter: inputs {wanted} and the output {OUTPUT} were expected, "
             f"found inputs {there} and outputs {', '.join(outputs)}{more}"
         )
-
-
-def _first_line(error: Exception) -> str:
-    """What the runtime says; some of its errors about damaged text say nothing but their kind."""
-    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -237,6 +237,16 @@ def test_truncated_weights_are_refused_in_silence(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(("old", "new"), [(b'"kind"', b'"k\xffnd"'), (b"mother", b"m\xffther"), (b"Gemm", b"G\xffmm")])
+def test_damaged_weights_are_refused_in_silence(
+    old: bytes, new: bytes, pair: tuple[Path, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.onnx").write_bytes(pair[1].read_bytes().replace(old, new))
+    with pytest.raises(NotAModel, match=r"a\.onnx"):
+        open_multiskim(tmp_path / "a.onnx")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_missing_weights_are_missing(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         open_multiskim(tmp_path / "a.onnx")
