@@ -23,7 +23,7 @@ from smartbkg.smartbackground import (
 )
 from smartbkg.training.multiskim_export import export_pair
 from support.foreign import SKIMS
-from support.multiskim import SMALL_TRANSFORMER, random_transformer
+from support.transformers import SMALL_TRANSFORMER, random_transformer
 
 
 def write_multiskim(directory: Path, seed: int = 1, skims: Mapping[str, int] = SKIMS) -> Path:
