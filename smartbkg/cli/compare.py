@@ -40,6 +40,7 @@ _OF_EACH = (
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the draws for the sums of weights.")
 @click.option("--max-drift", type=click.FloatRange(min=0), help="End with 1 when a score changes by more than this.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the networks.")
+@click.option("--event-type", help="Of all events, for a multi-skim network, in place of what they say.")
 @source_options
 @click.option("--json", "as_json", is_flag=True, help="Print every figure as JSON.")
 def compare(

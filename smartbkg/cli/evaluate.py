@@ -32,6 +32,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     "--store-in", type=click.Path(path_type=Path, file_okay=False), help="Folder of the training, for its publication."
 )
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the network.")
+@click.option("--event-type", help="Of all events, for a multi-skim network, in place of what they say.")
 @source_options
 @click.option("--json", "as_json", is_flag=True, help="Print every figure as JSON.")
 def evaluate(

@@ -20,7 +20,7 @@ from smartbkg.errors import ModelMismatch, TrainingError
 if TYPE_CHECKING:
     from conditions import Client, Payload, Run
     from conditions.catalogue import Catalogue
-    from smartbkg.evaluation.filters import FilterFiles
+    from smartbkg.evaluation.files import FilterFiles
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _REVISION = re.compile(r"(?P<name>.+)@(?P<revision>[1-9][0-9]{0,17})")
@@ -73,7 +73,7 @@ def filter_files(word: str, source: Source, events: Sequence[Path]) -> Iterator[
         PayloadNotFound, NoPayloadForRun: no such payload.
         ModelMismatch: the events' runs get different payloads, or no configuration belongs to the weights.
     """
-    from smartbkg.evaluation.filters import find_files
+    from smartbkg.evaluation.files import find_files
 
     path = Path(word)
     if path.exists() or "/" in word:
@@ -90,8 +90,9 @@ def filter_files(word: str, source: Source, events: Sequence[Path]) -> Iterator[
 
 def _client(source: Source) -> Client:
     import conditions
+    from smartbkg.modules.shipped import bundled_defaults
 
-    return conditions.open(source.store, source.tags or None, allow_open=source.allow_open)
+    return conditions.open(source.store, source.tags or None, allow_open=source.allow_open, bundled=bundled_defaults())
 
 
 def _of_revision(store: Catalogue, word: str, source: Source) -> FilterFiles:
@@ -108,25 +109,17 @@ def _of_revision(store: Catalogue, word: str, source: Source) -> FilterFiles:
 
 def _of_runs(client: Client, word: str, source: Source, events: Sequence[Path]) -> FilterFiles:
     """By tag, as a job gets it; all runs must get the same."""
-    from conditions import NoPayloadForRun
-    from conditions.errors import TagNotFound, TagNotUsable
+    from smartbkg.modules.payloads import PayloadStack
 
     runs = [_run(source.run)] if source.run is not None else _runs_of(events)
-    names = [word, *_companions(word)]
-    stack = client.stack
     default = next((tag for start, tag in _DEFAULT_TAGS.items() if word.startswith(start)), None)
-    found: dict[str, dict[str, Payload]] = {}
-    for run in runs:
-        winners = dict(client.resolve(run, names, stack=stack)) if stack else {}
-        if word not in winners and default is not None and default not in stack:
-            try:
-                winners = {**client.resolve_optional(run, names, default), **winners}
-            except (TagNotFound, TagNotUsable):
-                if not stack:
-                    raise
-        if word not in winners:
-            raise NoPayloadForRun([word], run, stack or (str(default),))
-        found[str(run)] = {name: resolved.payload for name, resolved in winners.items()}
+    stack = PayloadStack(client, client.stack, default)
+    found = {
+        str(run): {
+            name: resolved.payload for name, resolved in stack.resolve(run, [word], _companions(word))[0].items()
+        }
+        for run in runs
+    }
     if not found:
         raise TrainingError("the event files hold no event, and so no run: name one with --run EXP,RUN")
     first, *others = found.values()
@@ -160,7 +153,7 @@ class _Family:
 
     def files(self) -> FilterFiles:
         """All local files."""
-        from smartbkg.evaluation.filters import FilterFiles, file_sha256
+        from smartbkg.evaluation.files import FilterFiles
 
         name = self.main.name
         if not name.startswith((_WEIGHTS, _CONFIG)) and self.config is None:
@@ -171,7 +164,7 @@ class _Family:
             path = self.path(weights)
         else:
             path = self.path(self.main)
-            config = self._config(self.main.sha256 or file_sha256(path))
+            config = self._config(self._digest(self.main))
         digest = _entries(config).get("batched_sha256")
         batched = self._find(f"{name.replace(_CONFIG, _WEIGHTS, 1)}{_BATCHED}", digest) if digest else None
         return FilterFiles(path, config, None if batched is None else self.path(batched), self.source)
@@ -181,7 +174,7 @@ class _Family:
         if not self.main.name.endswith(_CHECKPOINT):
             return None
         made = (p for p in self.there(str(Path(self.main.name).with_suffix(_EXPORT))))
-        return next((p for p in made if p.metadata.get("checkpoint_sha256") == self.main.sha256), None)
+        return next((p for p in made if p.metadata.get("checkpoint_sha256") == self._digest(self.main)), None)
 
     def _config(self, weights_sha256: str) -> Path:
         """The configuration that names these weights, or the one that the user names."""
@@ -205,7 +198,13 @@ class _Family:
         return found
 
     def _find(self, name: str, sha256: str | None) -> Payload | None:
-        return next((p for p in self.there(name) if sha256 in (None, p.sha256)), None)
+        return next((p for p in self.there(name) if sha256 in (None, self._digest(p))), None)
+
+    def _digest(self, payload: Payload) -> str:
+        """Computed where the provider knows the md5 alone."""
+        from smartbkg.evaluation.files import file_sha256
+
+        return payload.sha256 or file_sha256(self.path(payload))
 
 
 def _entries(config: Path) -> Mapping[str, Any]:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from smartbkg.draws import uniform
 from smartbkg.errors import TrainingError
 from smartbkg.evaluation.figures import Judged, figures_of
-from smartbkg.evaluation.filters import EventFilter, FilterFiles, open_filter
+from smartbkg.evaluation.files import FilterFiles, open_filter
+from smartbkg.evaluation.filters import EventFilter
 from smartbkg.evaluation.scoring import Outputs, Progress, Scored, score_events
 from smartbkg.evaluation.skimmed import Skimmed, flags_of, read_skimmed
 from smartbkg.evaluation.spool import Spool
@@ -38,6 +39,7 @@ class DriftJob:
         skims: which; empty for all that both filters know.
         seed: of the draws that give the sums of weights.
         threads: of the networks.
+        event_type: of all events, for a multi-skim network; None for what they say themselves.
     """
 
     a: FilterFiles
@@ -47,6 +49,7 @@ class DriftJob:
     skims: tuple[str, ...] = ()
     seed: int = 1
     threads: int = 1
+    event_type: str | None = None
 
 
 def compare_filters(job: DriftJob, progress: Progress | None = None) -> dict[str, Any]:
@@ -57,7 +60,7 @@ def compare_filters(job: DriftJob, progress: Progress | None = None) -> dict[str
         UnknownName, ColumnsMissing: a skim that a filter or the labels do not have.
         EventDataError, ModelError: as the files' readers.
     """
-    both = {"a": open_filter(job.a, job.threads), "b": open_filter(job.b, job.threads)}
+    both = {side: open_filter(files, job.threads, job.event_type) for side, files in (("a", job.a), ("b", job.b))}
     skims = common_skims(both["a"], both["b"], job.skims)
     outputs = {side: Outputs(used, _columns(used, skims)) for side, used in both.items()}
     with Spool() as spool, Spool() as of_labels:

@@ -1,51 +1,28 @@
 """Trained files as filters: for every skim a logit, and the probability to keep that a job would use.
 
-Two kinds: GATGAP, with one logit for one skim, and the multi-skim network with its configuration. Both are opened
-from local files; who resolves names to files stands elsewhere. Letters: `B` events, `S` outputs.
+Two kinds: GATGAP, with one logit for one skim, and the multi-skim network with its configuration. Letters: `B`
+events, `S` outputs.
 """
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from smartbkg.bridging import build_bridged
 from smartbkg.decision import MAX_WEIGHT
-from smartbkg.errors import ManifestMissing, TrainingError, UnknownName
-from smartbkg.events import EventBatch
+from smartbkg.errors import BadEvent, UnknownName
+from smartbkg.events import EVENT_TYPES, EventBatch
 from smartbkg.features import build
-from smartbkg.scorer import Scorer, open_scorer, sigmoid
-from smartbkg.smartbackground import BATCHED_FILE, CONFIG_FILE, WEIGHTS_FILE
+from smartbkg.multiskim_scorer import MultiSkimScorer
+from smartbkg.pdg import PdgTable
+from smartbkg.scorer import Scorer, sigmoid
+from smartbkg.smartbackground import SmartBackgroundConfig, activation
 
 Floats = NDArray[np.float64]
-GATGAP_FILES = ("GATGAPgen.onnx", "GATGAPgen.pth")  # the export is faster and needs no torch
-
-
-@dataclass(frozen=True)
-class FilterFiles:
-    """Local files of one trained filter.
-
-    Args:
-        weights: checkpoint or export.
-        config: of a multi-skim filter.
-        batched: companion of its weights, for batches.
-        source: what the user named, for messages and reports; the weights' path when left out.
-    """
-
-    weights: Path
-    config: Path | None = None
-    batched: Path | None = None
-    source: str = ""
-
-    @property
-    def name(self) -> str:
-        """How reports call it."""
-        return self.source or str(self.weights)
 
 
 class EventFilter(ABC):
@@ -97,10 +74,9 @@ class GatgapFilter(EventFilter):
 
     kind, stream, weight_name, max_weight = "gatgap", "NNFilterModule", "weight", MAX_WEIGHT
 
-    def __init__(self, scorer: Scorer, name: str) -> None:
+    def __init__(self, scorer: Scorer, name: str, sha256: dict[str, str]) -> None:
         self._scorer = scorer
-        digests = {"weights": file_sha256(scorer.path), "checkpoint": scorer.manifest.checkpoint_sha256}
-        super().__init__(name, (scorer.manifest.skim,), {role: d for role, d in digests.items() if d is not None})
+        super().__init__(name, (scorer.manifest.skim,), sha256)
 
     def column(self, skim: str) -> int:  # noqa: ARG002
         """The one that there is."""
@@ -115,65 +91,63 @@ class GatgapFilter(EventFilter):
         return np.maximum(sigmoid(logit), 1.0 / self.max_weight)
 
 
-def find_files(path: Path, config: Path | None = None) -> FilterFiles:
-    """The files that belong to a trained file, a configuration, or a folder that a training has left.
+class MultiSkimFilter(EventFilter):
+    """One network for many skims, each with an activation of its own.
 
     Args:
-        path: file or folder.
-        config: of the multi-skim weights, when it does not lie beside them.
-
-    Raises:
-        FileNotFoundError: says what would have to be there.
-        TrainingError: a folder with two filters.
+        scorer: of the logits.
+        config: what they mean; both belong together.
+        name: what the user named.
+        sha256: of its files.
+        event_type: of all events, in place of what they say themselves.
     """
-    if path.is_dir():
-        return _in_folder(path, config)
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}")
-    if path.name in GATGAP_FILES:
-        return FilterFiles(path, source=str(path))
-    if path.suffix == ".json":  # the configuration leads to its weights
-        return _multiskim(path.parent / WEIGHTS_FILE, path, str(path))
-    beside = path.parent / CONFIG_FILE
-    config = config or (beside if beside.is_file() else None)
-    if path.name == WEIGHTS_FILE and config is not None:
-        return _multiskim(path, config, str(path))
-    return FilterFiles(path, config, source=str(path))
 
+    kind, stream, weight_name = "multiskim", "SmartBackground", "weight_{skim}"
 
-def open_filter(files: FilterFiles, threads: int = 1) -> EventFilter:
-    """Open a filter; what the weights hold decides of which kind it is.
+    def __init__(
+        self,
+        scorer: MultiSkimScorer,
+        config: SmartBackgroundConfig,
+        name: str,
+        sha256: dict[str, str],
+        event_type: str | None = None,
+    ) -> None:
+        self._scorer, self._config, self._table = scorer, config, PdgTable.of_codes(config.pdg_codes)
+        self.max_weight = config.max_weight
+        forced = None if event_type is None else config.event_type(event_type)
+        # The number of each of our types, -1 for one that the network does not know.
+        self._numbers = np.array([config.event_types.get(own, -1) if forced is None else forced for own in EVENT_TYPES])
+        self._forced = forced
+        super().__init__(name, tuple(skim.name for skim in config.skims), sha256)
 
-    Raises:
-        FileNotFoundError, NotAModel, ManifestMissing, ModelMismatch.
-        MissingExtra: a checkpoint needs torch.
-    """
-    if files.config is None:
-        return GatgapFilter(open_scorer(files.weights, threads), files.name)
-    raise ManifestMissing(files.weights)
+    def logits(self, batch: EventBatch) -> Floats:
+        """(B, S); an event without any particle that the network sees is kept in any case, and has an infinite one."""
+        features = build_bridged(batch, self._table)
+        logits = self._scorer.logits(features, self._types(batch))
+        logits[features.counts == 0] = np.inf
+        return logits
 
+    def probability(self, skim: str, logit: Floats) -> Floats:
+        """By the activation of the skim."""
+        entry = self._config.skims[self.column(skim)]
+        return activation(logit, entry.a, entry.b, self.max_weight)
 
-def file_sha256(path: Path) -> str:
-    """Digest of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    def described(self) -> dict[str, Any]:
+        """With the activations, which decide as much as the network does."""
+        activations = {skim.name: {"a": skim.a, "b": skim.b} for skim in self._config.skims}
+        return {**super().described(), "activation": activations, "max_weight": self.max_weight}
 
-
-def _in_folder(folder: Path, config: Path | None) -> FilterFiles:
-    gatgap = [folder / name for name in GATGAP_FILES if (folder / name).is_file()]
-    weights = folder / WEIGHTS_FILE
-    if gatgap and weights.is_file():
-        raise TrainingError(f"{folder} holds two filters: name {gatgap[0].name} or {weights.name} in it")
-    if gatgap:
-        return FilterFiles(gatgap[0], source=str(folder))
-    if weights.is_file():
-        return _multiskim(weights, config or folder / CONFIG_FILE, str(folder))
-    raise FileNotFoundError(f"no trained filter in {folder}: a training leaves {GATGAP_FILES[0]} or {WEIGHTS_FILE}")
-
-
-def _multiskim(weights: Path, config: Path, source: str) -> FilterFiles:
-    for path in (weights, config):
-        if not path.is_file():
-            raise FileNotFoundError(f"no file {path}: weights and configuration of {source} belong together")
-    batched = weights.parent / BATCHED_FILE
-    return FilterFiles(weights, config, batched if batched.is_file() else None, source)
+    def _types(self, batch: EventBatch) -> NDArray[np.int64]:
+        """(B,) numbers of the event types for the network."""
+        if self._forced is not None:
+            return np.full(len(batch), self._forced)
+        codes = batch.event_type.astype(np.int64)
+        numbers = np.where(codes >= 0, self._numbers[codes], -1)
+        wrong = np.flatnonzero(numbers < 0)
+        if len(wrong):
+            first = int(codes[wrong[0]])
+            raise BadEvent(
+                f"{len(wrong)} of {len(batch)} events are of {'no type' if first < 0 else EVENT_TYPES[first]}, "
+                f"{self.name} knows {', '.join(sorted(self._config.event_types))}: give --event-type"
+            )
+        return numbers

@@ -18,7 +18,8 @@ from smartbkg import __version__
 from smartbkg.draws import uniform
 from smartbkg.errors import ModelMismatch, NothingToCompare, TrainingError
 from smartbkg.evaluation.figures import Judged, figures_of
-from smartbkg.evaluation.filters import EventFilter, FilterFiles, open_filter
+from smartbkg.evaluation.files import FilterFiles, open_filter
+from smartbkg.evaluation.filters import EventFilter
 from smartbkg.evaluation.mixture import natural_weights, shares
 from smartbkg.evaluation.scoring import Outputs, Progress, Scored, measured_times, score_events
 from smartbkg.evaluation.skimmed import Skimmed, flags_of, read_skimmed
@@ -45,6 +46,7 @@ class EvaluationJob:
         kept: skimmed files of the events a filter kept, with their weights; empty to draw here.
         seed: of the draws.
         threads: of the network.
+        event_type: of all events, for a multi-skim network; None for what they say themselves.
     """
 
     files: FilterFiles
@@ -54,6 +56,7 @@ class EvaluationJob:
     kept: tuple[Path, ...] = ()
     seed: int = 1
     threads: int = 1
+    event_type: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def evaluate(job: EvaluationJob, progress: Progress | None = None) -> Evaluation
         UnknownName, ColumnsMissing: a skim that the filter or the labels do not have.
         EventDataError, ModelError: as the files' readers.
     """
-    used = open_filter(job.files, job.threads)
+    used = open_filter(job.files, job.threads, job.event_type)
     skims = chosen_skims(used, job)
     with Spool() as spool, Spool() as of_labels, Spool() as of_kept:
         labels = read_skimmed(job.labels, skims, of_labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -12,12 +13,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from smartbkg.cli import main
+from smartbkg.evaluation.summary import evaluation_summary
 from smartbkg.events import read_events
 from smartbkg.features import build
 from smartbkg.parquet import TableWriter
 from smartbkg.scorer import open_scorer
+from smartbkg.smartbackground import BATCHED_FILE
 from smartbkg.training import metrics
+from support.evaluated import write_sample
 from support.networks import SMALL_CONFIG, random_network, write_model
+from support.trained_multiskim import write_multiskim
 from support.training import SKIM, ToySample, write_toy_sample
 
 
@@ -177,3 +182,31 @@ def test_a_file_that_is_no_model_is_refused(content: bytes | None, code: int, to
     result = evaluate(tmp_path / "m.onnx", toy)
     assert result.exit_code == code
     assert "m.onnx" in result.stderr
+
+
+def test_many_skims_are_a_row_each_and_a_page_and_are_stored_beside_the_training(tmp_path: Path) -> None:
+    sample = write_sample(tmp_path, 400)
+    trained = write_multiskim(tmp_path / "trained")
+    options = ["evaluate", str(trained), str(sample.events), "--labels", str(sample.labels)]
+    result = CliRunner().invoke(main, [*options, "--report", str(tmp_path / "report"), "--store-in", str(trained)])
+    assert result.exit_code == 0, result.output
+    header, *rows = result.stdout.splitlines()
+    assert header.split()[:4] == ["skim", "passing", "retention", "AUC"]
+    assert [row.split()[0] for row in rows] == ["feiHadronic", "feiSL", "TauGeneric", "XToD0_D0ToHpJm"]
+    assert rows[2].split()[1:] == ["0", *["-"] * 12]
+    assert "TauGeneric: no event passes among 400" in result.stderr
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert page.count("<section ") == 4
+    assert "natural mixture" in page
+    batched = hashlib.sha256((trained / BATCHED_FILE).read_bytes()).hexdigest()
+    summary = evaluation_summary(trained, batched)
+    assert summary is not None
+    assert set(summary["skims"]["feiSL"]["event_types"]) == {"mixed", "uubar", "taupair"}
+
+
+def test_only_the_skims_that_are_asked_for(tmp_path: Path) -> None:
+    sample = write_sample(tmp_path, 400)
+    options = ["evaluate", str(write_multiskim(tmp_path / "trained")), str(sample.events)]
+    options += ["--labels", str(sample.labels), "--skim", "feiSL", "--json"]
+    figures = json.loads(CliRunner().invoke(main, options).stdout)
+    assert list(figures["skims"]) == ["feiSL"]

@@ -11,7 +11,7 @@ import pytest
 
 from conditions.payload import check_metadata
 from smartbkg.errors import NotAModel
-from smartbkg.evaluation.filters import find_files
+from smartbkg.evaluation.files import find_files
 from smartbkg.evaluation.job import EvaluationJob, evaluate
 from smartbkg.evaluation.summary import EVALUATION_FILE, evaluation_summary, write_evaluation
 from support.networks import SMALL_CONFIG, random_network, write_model
