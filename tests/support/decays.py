@@ -32,7 +32,7 @@ MASSES_GEV = {
         "pi0 0.134977 eta 0.547862 rho0 0.77 rho+ 0.77 omega 0.78266 eta' 0.95778 phi 1.01946",
         "K_S0 0.497611 K*0 0.8955 K*+ 0.8917 Lambda0 1.115683 prompt_lambda 1.115683 long_lived 1.5",
         "D0 1.86484 D+ 1.86966 D*+ 2.01026 D*0 2.00685 Lambda_c+ 2.28646",
-        "J/psi 3.0969 psi(2S) 3.6861 chi_c1 3.51067 Upsilon 9.4604 B+ 5.27941 B0 5.27972",
+        "J/psi 3.0969 psi(2S) 3.6861 chi_c1 3.51067 Upsilon 9.4604 eta_b 9.3987 B+ 5.27941 B0 5.27972 tau- 1.77686",
     )
     for name, mass in zip(line.split()[::2], line.split()[1::2], strict=True)
 }
@@ -54,6 +54,16 @@ def continuum_events(decay: Decay, p_gev: float, n_events: int = 60, seed: int =
     energy = COLLISION_GEV - math.hypot(p_gev, mass_of(wanted))
     recoil = math.sqrt(energy**2 - p_gev**2)
     return _reconstructed([_two_bodies((wanted, mass_of(wanted)), (OTHER_B, recoil), rng) for _ in range(n_events)])
+
+
+def whole_events(*parts: Decay, n_events: int = 60, seed: int = 1) -> RecoBatch:
+    """Events in which the collision makes these particles and nothing else."""
+    rng = np.random.default_rng(seed)
+    total = np.array([TOTAL_ENERGY_GEV, TOTAL_PX_GEV, 0.0, TOTAL_PZ_GEV])
+    events: list[list[Particle]] = [[] for _ in range(n_events)]
+    for event in events:
+        _decay(event, ("collision", *parts), total, np.zeros(3), rng)
+    return _reconstructed(events)
 
 
 def conjugated(decay: Decay) -> Decay:

@@ -10,6 +10,14 @@ from smartbkg.skim import get_skim, group_of, list_skims
 from smartbkg.skim.library import GROUPS, SKIMS
 from support.generated import reconstructed
 
+# As the users' pages list them.
+CODES = """
+11180500 11180600 11640100 12160100 12160200 12160300 12160400 13160200 13160300 14120300 14120600 14121100 14140100
+14140101 14140102 14140200 14141000 14141001 14141002 15410300 15420100 15440100 16460200 17230100 17230200 17230400
+17230500 17230600 17240100 17240300 17240600 17240700 17241000 17241200 18000000 18000001 18020100 18020200 18020400
+18130100 18360100 18520100 18520200 18520400 18520500 18530200 18570600 18570700 19120100 19130201 19130300
+"""
+
 
 def test_the_codes_are_the_experiments():
     codes = {skim.name: skim.code for skim in list_skims()}
@@ -34,6 +42,10 @@ def test_names_and_codes_belong_to_one_skim_only():
     grouped = [skim for group in GROUPS.values() for skim in group.values()]
     assert len(SKIMS) == len(grouped) == len({skim.code for skim in grouped})
     assert set(map(len, (str(skim.code) for skim in grouped))) == {8}
+
+
+def test_all_skims_that_the_users_filter_knows_are_here():
+    assert sorted(skim.code for skim in list_skims()) == [int(code) for code in CODES.split()]
 
 
 def test_skims_are_listed_by_group():
