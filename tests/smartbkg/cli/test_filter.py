@@ -16,7 +16,9 @@ from conditions.store import open_store
 from smartbkg.cli import main
 from smartbkg.events import EventBatch, read_events, read_metadata
 from support.batches import numbers, some_events, write_events
+from support.foreign import write_pair
 from support.trained import publish_trained
+from support.trained_multiskim import publish_random
 
 N_EVENTS = 300
 
@@ -29,6 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with open_store(f"sqlite:///{folder / 'store.db'}") as store:
         publish_trained(store, folder / "network")
         publish_trained(store, folder / "other", seed=2, tag="other")
+        publish_random(store, folder / "multiskim")
     return folder
 
 
@@ -186,3 +189,94 @@ def test_a_filtered_file_remembers_the_steps_of_all_its_inputs(folder: Path, tmp
     assert result.exit_code == 0, result.stderr
     steps = [step["step"] for step in read_metadata(kept)["provenance"]]
     assert steps[-2:] == ["import", "filter"]
+
+
+def test_skims_choose_the_multi_skim_filter(folder: Path, tmp_path: Path) -> None:
+    kept, rejected = tmp_path / "kept.parquet", tmp_path / "rejected.parquet"
+    result = call(folder, "--skims", "feiHadronic, 18570600", "--seed", 1, "-o", kept, "--rejected", rejected)
+    assert result.exit_code == 0, result.stderr
+    extra = read_events(kept).extra
+    assert list(extra) == ["weight_feiHadronic", "weight_TauGeneric"]
+    lines = [f"{len(read_events(kept))} of {N_EVENTS} events in {kept}"]
+    for name in ("feiHadronic", "TauGeneric"):
+        weight = extra[f"weight_{name}"]
+        lines.append(f"{name}: {(weight > 0).sum()} events, sum of weights {weight.sum():.1f}")
+    assert result.stdout.splitlines() == lines
+    assert "SmartBackgroundWeights_default_batched r1 of SmartBackground" in result.stderr
+    assert len(read_events(kept)) + len(read_events(rejected)) == N_EVENTS
+
+
+def test_debug_keeps_all_events_and_needs_no_seed(folder: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "all.parquet"
+    result = call(folder, "--skims", "feiSL", "--debug", "--event-type", "charged", "-o", kept, "--json")
+    values = json.loads(result.stdout)
+    assert (values["n_kept"], values["debug"], values["event_type"], values["seed"]) == (
+        N_EVENTS,
+        True,
+        "charged",
+        None,
+    )
+    assert [model["tag"] for model in values["models"]] == ["SmartBackground"] * 3
+    assert list(read_events(kept).extra) == ["SmartBKG_Prediction_feiSL"]
+
+
+def test_draws_and_activation_can_be_chosen(folder: Path, tmp_path: Path) -> None:
+    found = []
+    for words in ((), ("--independent-draws",), ("--activation", 0.1, 0)):
+        result = call(
+            folder, "--skims", "feiHadronic,feiSL", "--seed", 1, *words, "-o", tmp_path / "k.parquet", "--json"
+        )
+        values = json.loads(result.stdout)
+        found.append((values["draws"], values["activations"][0]["a"]))
+    assert found == [("shared", [0.5, 0.5]), ("independent", [0.5, 0.5]), ("shared", [0.1, 0.1])]
+
+
+def test_local_weights_need_no_store(folder: Path, tmp_path: Path) -> None:
+    weights, config = write_pair(tmp_path / "pair")
+    words = [
+        "filter",
+        folder / "events.parquet",
+        "--skims",
+        "feiHadronic",
+        "--seed",
+        1,
+        "-o",
+        tmp_path / "kept.parquet",
+    ]
+    words += ["--weights-file", weights, "--config-file", config, "--store", tmp_path / "none" / "store.db"]
+    result = CliRunner().invoke(main, list(map(str, words)))
+    assert result.exit_code == 0, result.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_skim_of_ones_own_is_named_by_its_file(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("def many_tracks(reco):\n    return reco.tracks.counts >= 9\n")
+    result = call(folder, "--skims", f"{file}:many_tracks", "--seed", 1, "-o", tmp_path / "kept.parquet")
+    assert result.exit_code == 1
+    assert (
+        "'many_tracks' is a skim of your own, without a code, and the network in force was not trained" in result.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("extra", "code", "said"),
+    [
+        (["--skims", "feiHadronik"], 3, "unknown skim 'feiHadronik'; near: feiHadronic"),
+        (["--skims", "BToXgamma"], 3, "unknown skim code of BToXgamma '12160100'"),
+        (["--skims", ","], 1, "no skim was named"),
+        (["--skims", "feiHadronic", "--event-type", "charmed"], 3, "unknown event type 'charmed'; near: charged"),
+        (["--skims", "feiHadronic", "--weights-file", "w.onnx"], 1, "weights_file and config_file belong together"),
+        (["--skims", "feiHadronic", "--threshold", "0.5"], 2, "--threshold does not go with --skims"),
+        (["--skims", "feiHadronic", "--model-file", "g.onnx"], 2, "--model-file does not go with --skims"),
+        (["--debug"], 2, "--debug needs --skims"),
+        (["--independent-draws"], 2, "--independent-draws needs --skims"),
+        (["--activation", "0.5", "0"], 2, "--activation needs --skims"),
+        (["--event-type", "mixed"], 2, "--event-type needs --skims"),
+    ],
+)
+def test_wrong_choices_of_skims_are_said(folder: Path, tmp_path: Path, extra: list[str], code: int, said: str) -> None:
+    result = call(folder, "--seed", 1, "-o", tmp_path / "kept.parquet", *extra)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert said in " ".join(result.stderr.split())
+    assert list(tmp_path.iterdir()) == []
