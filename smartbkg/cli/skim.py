@@ -76,6 +76,6 @@ def _echo_skims(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
-    width = max(len(str(row["name"])) for row in rows)
+    name, group = (max(len(str(row[column])) for row in rows) for column in ("name", "group"))
     for row in rows:
-        click.echo(f"{row['name']:<{width}}  {row['code']}  {row['group']:<11}  {row['description']}")
+        click.echo(f"{row['name']:<{name}}  {row['code']}  {row['group']:<{group}}  {row['description']}")

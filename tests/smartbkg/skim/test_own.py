@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,3 +109,16 @@ def test_a_users_skim_does_not_replace_one_of_the_library(tmp_path):
     assert find_skims([place])[0].code is None
     with pytest.raises(SkimTwice, match="named 'feiHadronic'"):
         find_skims(["feiHadronic", place])
+
+
+def test_the_file_in_the_documentation_is_one(tmp_path):
+    text = (Path(__file__).parents[3] / "docs" / "skims.md").read_text(encoding="utf-8")
+    (tmp_path / "my_skims.py").write_text(text.split("```python\n# my_skims.py")[1].split("```")[0])
+    reco = reconstructed("charged", 600)
+    passed = {
+        name: load_skim(f"{tmp_path / 'my_skims.py'}:{name}").apply(reco).passed
+        for name in ("many_tracks", "QUIET", "B_TO_D_PI", "EITHER")
+    }
+    assert 0 < passed["many_tracks"].sum() < 600
+    assert passed["EITHER"].sum() > 0
+    assert (passed["EITHER"] >= passed["B_TO_D_PI"]).all()

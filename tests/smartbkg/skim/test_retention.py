@@ -9,10 +9,12 @@ import pytest
 
 from smartbkg.detector import RecoWriter
 from smartbkg.errors import BadEvent, ColumnsMissing
+from smartbkg.events import EventWriter
+from smartbkg.framework import create_path, process
 from smartbkg.skim import CallableSkim, get_skim
 from smartbkg.skim.job import skim_file
 from smartbkg.skim.retention import RetentionTable, count_passing
-from support.generated import reconstructed
+from support.generated import generated, reconstructed
 
 NONE = CallableSkim("none", lambda reco: reco.event < 0)
 
@@ -24,6 +26,12 @@ def files(tmp_path):
         with RecoWriter(tmp_path / f"{kind}.parquet") as writer:
             writer.write(reconstructed(kind, n))
     return [tmp_path / "taupair.parquet", tmp_path / "mixed.parquet"]
+
+
+def events_of(kind, folder):
+    with EventWriter(folder / "events.parquet") as writer:
+        writer.write(generated(kind, 200))
+    return folder / "events.parquet"
 
 
 def test_events_are_counted_by_type_with_binomial_errors(files):
@@ -90,6 +98,30 @@ def test_events_without_a_type_have_a_column_of_their_own():
     table.add(np.array([-1, 3, -1], np.int8), {"s": np.array([True, True, False])})
     assert table.types == ["mixed", "unknown"]
     assert table.counts["s"]["unknown"].retention == 0.5
+
+
+def test_a_file_without_events_gives_a_table_without_types(tmp_path):
+    with RecoWriter(tmp_path / "none.parquet"):
+        pass
+    table = count_passing([tmp_path / "none.parquet"], [NONE])
+    assert table.to_json() == {"events": {}, "skims": []}
+    assert table.to_markdown().splitlines()[0].split() == ["|", "skim", "|", "code", "|"]
+
+
+def test_generated_events_are_no_reconstructed_ones(tmp_path):
+    events_of("mixed", tmp_path)
+    with pytest.raises(ColumnsMissing, match=r"events.parquet lacks clusters, k_shorts, pi0s, tracks"):
+        count_passing([tmp_path / "events.parquet"], [NONE])
+
+
+def test_a_file_of_passing_events_only_is_refused(tmp_path):
+    path = create_path()
+    path.add_module("EventInput", input_files=events_of("taupair", tmp_path))
+    path.add_module("FastSimulation")
+    get_skim("TauGeneric")(path, output_file=tmp_path / "passing.parquet")
+    process(path, seed=1)
+    with pytest.raises(BadEvent, match=r"passing.parquet was written in an event loop"):
+        count_passing([tmp_path / "passing.parquet"])
 
 
 def test_a_file_given_twice_is_refused(files):
