@@ -38,7 +38,7 @@ def write_multiskim(directory: Path, seed: int = 1, skims: Mapping[str, int] = S
         metrics=figures,
     )
     single, batched = export_pair(directory / WEIGHTS_FILE, directory / BATCHED_FILE, network, manifest)
-    entries = tuple(SkimEntry(i, code, name, 0.5, 0.1 * i) for i, (name, code) in enumerate(skims.items()))
+    entries = tuple(SkimEntry(i, code, name, 0.5, 2.0 + 0.1 * i) for i, (name, code) in enumerate(skims.items()))
     codes = PdgTable.smartbackground().codes
     config = SmartBackgroundConfig(MAX_WEIGHT, all_event_types(), entries, codes, single, batched)
     (directory / CONFIG_FILE).write_text(config.to_json())
