@@ -15,7 +15,8 @@ from smartbkg.smartbackground import BATCHED_FILE, CONFIG_FILE, WEIGHTS_FILE, Sm
 
 log = logging.getLogger(__name__)
 
-GATGAP_FILES = ("GATGAPgen.onnx", "GATGAPgen.pth")  # the export is faster and needs no torch
+# Filters for one skim; an export is faster than its checkpoint and needs no torch.
+ONE_SKIM_FILES = ("GATGAPgen.onnx", "GATGAPgen.pth", "ConvNet.onnx", "ConvNet.pth")
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def find_files(path: Path, config: Path | None = None) -> FilterFiles:
         return _in_folder(path, config)
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
-    if path.name in GATGAP_FILES:
+    if path.name in ONE_SKIM_FILES:
         return FilterFiles(path, source=str(path))
     if path.suffix == ".json":  # the configuration leads to its weights
         return _multiskim(path.parent / WEIGHTS_FILE, path, str(path))
@@ -141,15 +142,15 @@ def _is_multiskim(path: Path) -> bool:
 
 
 def _in_folder(folder: Path, config: Path | None) -> FilterFiles:
-    gatgap = [folder / name for name in GATGAP_FILES if (folder / name).is_file()]
+    one_skim = [folder / name for name in ONE_SKIM_FILES if (folder / name).is_file()]
     weights = folder / WEIGHTS_FILE
-    if gatgap and weights.is_file():
-        raise TrainingError(f"{folder} holds two filters: name {gatgap[0].name} or {weights.name} in it")
-    if gatgap:
-        return FilterFiles(gatgap[0], source=str(folder))
+    if one_skim and weights.is_file():
+        raise TrainingError(f"{folder} holds two filters: name {one_skim[0].name} or {weights.name} in it")
+    if one_skim:
+        return FilterFiles(one_skim[0], source=str(folder))
     if weights.is_file():
         return _multiskim(weights, config or folder / CONFIG_FILE, str(folder))
-    raise FileNotFoundError(f"no trained filter in {folder}: a training leaves {GATGAP_FILES[0]} or {WEIGHTS_FILE}")
+    raise FileNotFoundError(f"no trained filter in {folder}: a training leaves {ONE_SKIM_FILES[0]} or {WEIGHTS_FILE}")
 
 
 def _multiskim(weights: Path, config: Path, source: str) -> FilterFiles:

@@ -29,7 +29,7 @@ class EventFilter(ABC):
     """A filter ready to score.
 
     Attributes:
-        kind: gatgap or multiskim.
+        kind: of the network, as in manifests.
         name: what the user named.
         skims: of the outputs, in their order; None for an output that does not say.
         sha256: digest of each file by its role.
@@ -72,10 +72,10 @@ class EventFilter(ABC):
 class GatgapFilter(EventFilter):
     """One network, one logit. It may be asked about any skim: then its score is judged by another purpose."""
 
-    kind, stream, weight_name, max_weight = "gatgap", "NNFilterModule", "weight", MAX_WEIGHT
+    stream, weight_name, max_weight = "NNFilterModule", "weight", MAX_WEIGHT
 
     def __init__(self, scorer: Scorer, name: str, sha256: dict[str, str]) -> None:
-        self._scorer = scorer
+        self._scorer, self.kind = scorer, scorer.manifest.kind
         super().__init__(name, (scorer.manifest.skim,), sha256)
 
     def column(self, skim: str) -> int:  # noqa: ARG002

@@ -9,7 +9,7 @@ from typing import Final
 from conditions.catalogue import Catalogue
 from smartbkg.errors import ModelMismatch
 from smartbkg.publish.config import BY_DEFAULT, Publication, PublishConfig
-from smartbkg.publish.gatgap import CHECKPOINT, EXPORT, read_gatgap
+from smartbkg.publish.gatgap import CHECKPOINT, CONVNET_FILES, EXPORT, read_convnet, read_gatgap
 from smartbkg.publish.multiskim import read_multiskim
 from smartbkg.publish.trained import METRICS, TrainedFiles
 from smartbkg.publish.transaction import publish
@@ -18,6 +18,7 @@ from smartbkg.smartbackground import BATCHED_FILE, CONFIG_FILE, WEIGHTS_FILE
 # Files that only one kind of training leaves, and who reads them.
 _KINDS: Final[dict[tuple[str, ...], Callable[[Path], TrainedFiles]]] = {
     (CHECKPOINT, EXPORT): read_gatgap,
+    CONVNET_FILES: read_convnet,
     (WEIGHTS_FILE, CONFIG_FILE, BATCHED_FILE): read_multiskim,
 }
 

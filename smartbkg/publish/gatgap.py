@@ -1,4 +1,4 @@
-"""The GATGAP filter's two payloads for two kinds of readers.
+"""The two payloads of a filter for one skim, for two kinds of readers: GATGAP, and the baseline beside it.
 
 The checkpoint `GATGAPgen.pth` is what existing programs open, its export `GATGAPgen.onnx` is for workers without
 torch. The export must say that it was made of this checkpoint.
@@ -20,6 +20,8 @@ from smartbkg.scorer import OnnxScorer
 CHECKPOINT: Final = "GATGAPgen.pth"
 EXPORT: Final = "GATGAPgen.onnx"
 DEFAULT_TAG: Final = "SmartBKG_GATGAP"
+CONVNET_FILES: Final = ("ConvNet.pth", "ConvNet.onnx")
+CONVNET_TAG: Final = "SmartBKG_ConvNet"
 
 
 def publish_gatgap(directory: Path | str, catalogue: Catalogue, config: PublishConfig = BY_DEFAULT) -> Publication:
@@ -40,7 +42,16 @@ def read_gatgap(directory: Path) -> TrainedFiles:
         FileNotFoundError, NotAModel, ManifestMissing: a file is missing or damaged.
         ModelMismatch: the files are not of one training.
     """
-    checkpoint, export, metrics_file = need_files(directory, (CHECKPOINT, EXPORT, METRICS))
+    return _read(directory, (CHECKPOINT, EXPORT), DEFAULT_TAG, "GATGAP filter of selective background simulation")
+
+
+def read_convnet(directory: Path) -> TrainedFiles:
+    """The same for the convolutional baseline; raises as `read_gatgap`."""
+    return _read(directory, CONVNET_FILES, CONVNET_TAG, "convolutional baseline of selective background simulation")
+
+
+def _read(directory: Path, names: tuple[str, str], tag: str, description: str) -> TrainedFiles:
+    checkpoint, export, metrics_file = need_files(directory, (*names, METRICS))
     manifest = OnnxScorer(export).manifest
     sha256 = digest(checkpoint)
     if manifest.checkpoint_sha256 != sha256:
@@ -60,12 +71,12 @@ def read_gatgap(directory: Path) -> TrainedFiles:
         "feature_spec_digest": manifest.feature_spec.digest,
         "token_digest": manifest.token_digest,
         "checkpoint_sha256": sha256,
+        **({} if manifest.parent is None else {"parent": manifest.parent}),
         "provenance": {
             "training": {name: value for name, value in metrics.items() if name not in figures},
             "smartbkg": __version__,
         },
         **evaluated(directory, {sha256}),
     }
-    paths = {CHECKPOINT: checkpoint, EXPORT: export}
-    description = "GATGAP filter of selective background simulation"
-    return TrainedFiles(paths, "checkpoint_sha256", metadata, DEFAULT_TAG, description)
+    paths = dict(zip(names, (checkpoint, export), strict=True))
+    return TrainedFiles(paths, "checkpoint_sha256", metadata, tag, description)

@@ -10,6 +10,8 @@ from click.testing import CliRunner, Result
 
 from smartbkg.cli import main
 from smartbkg.events import read_events
+from smartbkg.framework import create_path, process
+from smartbkg.modules.filter import NNFilterModule
 from smartbkg.scorer import open_scorer
 from support.networks import random_network, write_model
 from support.training import SKIM, ToySample, write_toy_sample
@@ -54,6 +56,25 @@ def test_it_filters_and_is_evaluated_as_any_trained_file(toy: ToySample, trained
         result = call("evaluate", trained / name, toy.events, "--labels", toy.labels, "--skim", SKIM, "--json")
         assert result.exit_code == 0, result.stderr
         assert '"auc": 0.' in result.stdout
+
+
+def test_its_folder_is_evaluated_and_published_and_a_job_filters_with_the_payload(
+    toy: ToySample, trained: Path, tmp_path: Path
+) -> None:
+    result = call("evaluate", trained, toy.events, "--labels", toy.labels, "--skim", SKIM, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert '"kind": "convnet"' in result.stdout
+    store = tmp_path / "conditions.sqlite"
+    done = call("publish", trained, "--store", store, "--state", "PUBLISHED")
+    assert done.exit_code == 0, done.stderr
+    assert "ConvNet.pth r1 and ConvNet.onnx r1 in SmartBKG_ConvNet (PUBLISHED)" in done.stdout
+    path = create_path()
+    path.add_module("EventInput", input_files=[toy.events])
+    module = NNFilterModule(payload="ConvNet.pth", global_tag="SmartBKG_ConvNet")
+    path.add_module(module)
+    process(path, seed=1, conditions=str(store))
+    names = [model["name"] for model in module.summary()["models"]]
+    assert names == ["ConvNet.pth", "ConvNet.onnx"]
 
 
 def test_it_is_resumed_and_fine_tuned(toy: ToySample, trained: Path, tmp_path: Path) -> None:
