@@ -79,8 +79,13 @@ class Recipe:
                 self.say(f"({self._run(step, None):.1f} s)")
             self._tidy(steps)
 
-    def run_lanes(self, lanes: Sequence[Sequence[Step]], workers: int) -> None:
+    def run_lanes(self, lanes: Sequence[Sequence[Step]], workers: int, *, show: bool = False) -> None:
         """Lanes of steps side by side, each lane in its order; what the commands say goes to files in `logs`.
+
+        Args:
+            lanes: the steps.
+            workers: lanes at once.
+            show: whether what a command said is told when it has ended.
 
         Raises:
             StepFailed: of the first lane that failed; the others end the step that they are at.
@@ -88,12 +93,12 @@ class Recipe:
         (self.directory / LOGS).mkdir(exist_ok=True)
         failed: list[StepFailed] = []
         with ThreadPoolExecutor(max_workers=workers) as pool:
-            running = [pool.submit(self._run_lane, lane, failed) for lane in lanes]
+            running = [pool.submit(self._run_lane, lane, failed, show) for lane in lanes]
             wait(running, return_when=FIRST_EXCEPTION)
         for lane in running:
             lane.result()
 
-    def _run_lane(self, lane: Sequence[Step], failed: list[StepFailed]) -> None:
+    def _run_lane(self, lane: Sequence[Step], failed: list[StepFailed], show: bool) -> None:
         for step in lane:
             if failed:
                 return
@@ -107,8 +112,10 @@ class Recipe:
                         seconds = self._run(step, stream)
                 except StepFailed as error:
                     failed.append(error)
-                    self.say(log.read_text(encoding="utf-8", errors="replace").rstrip())
+                    self.say(_text(log))
                     raise
+                if show:
+                    self.say(_text(log))
                 self.say(f"# {step.output or step.title}: {seconds:.1f} s")
             self._tidy(lane)
 
@@ -165,6 +172,10 @@ def remember(path: Path, asked: Mapping[str, Any], what: str) -> None:
     elif any(path.parent.iterdir()):
         raise OtherPlan(path.parent, {}, asked, what)
     write_atomically(path, json.dumps(asked, indent=1).encode())
+
+
+def _text(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace").rstrip()
 
 
 def _environment(directory: Path, store: str | None) -> dict[str, str]:

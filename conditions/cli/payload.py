@@ -52,7 +52,7 @@ def upload(settings: Settings, source: str, name: str | None, document: str | No
     """
     if source == STDIN and name is None:
         raise click.UsageError("what comes on stdin has no name: give --name")
-    metadata = _metadata(document, pairs)
+    metadata = metadata_of(document, pairs)
     with _source(source) as stream, settings.open() as store:
         stored = store.upload(name or Path(source).name, stream, metadata=metadata)
     echo_record(payload_record(stored), as_json=settings.as_json)
@@ -134,7 +134,7 @@ def _verified_record(store: Catalogue, payload: Payload) -> Record:
     return {"name": payload.name, "revision": payload.revision, "sha256": payload.sha256, "problem": problem}
 
 
-def _metadata(document: str | None, pairs: tuple[str, ...]) -> dict[str, Any]:
+def metadata_of(document: str | None, pairs: tuple[str, ...]) -> dict[str, Any]:
     """The object of --metadata with the fields of --meta on top."""
     metadata: Any = {}
     if document is not None:

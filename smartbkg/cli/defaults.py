@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from smartbkg.defaults import FOLDER, MAX_BYTES, SNAPSHOT
 from smartbkg.defaults.plan import REPEATABLE, STAGES, Plan, Training
 
 if TYPE_CHECKING:
+    from conditions.payload import Payload
     from smartbkg.modules.shipped import Shipped
 
 _SNAPSHOT = click.option(
@@ -33,22 +35,17 @@ def defaults() -> None:
 @_SNAPSHOT
 @_JSON
 def show(snapshot: Path | None, *, as_json: bool) -> None:
-    """Which payloads there are, of which bytes, how they were made, and what they are worth."""
+    """Which payloads there are, of which bytes, how they were made, and what they are worth on unseen events."""
     from smartbkg.defaults.figures import described
 
     shipped = _read(snapshot)
-    records = [described(entry) for entry in shipped.payloads]
     if as_json:
+        records = [described(each.tag, each.payload) for each in shipped.payloads]
         click.echo(json.dumps({"snapshot": str(shipped.path), "tags": shipped.tags, "payloads": records}, indent=2))
         return
     for name, tag in shipped.tags.items():
         click.echo(f"{name} ({tag['state']}), digest {tag['digest'] or '-'}")
-        for record in records:
-            if record["tag"] == name:
-                click.echo(f"  {record['name']} r{record['revision']}  {record['size_bytes']} bytes")
-                click.echo(f"    sha256 {record['sha256']}")
-                for what, value in record["made"].items():
-                    click.echo(f"    {what}: {value}")
+        _echo_tag([each.payload for each in shipped.payloads if each.tag == name])
 
 
 @defaults.command(epilog="Example: smartbkg defaults verify")
@@ -105,3 +102,18 @@ def _read(snapshot: Path | None) -> Shipped:
     if not path.is_file():
         raise FileNotFoundError(f"no snapshot {path}: tools/defaults makes one")
     return read_shipped(path)
+
+
+def _echo_tag(payloads: Sequence[Payload]) -> None:
+    """The payloads of a tag, which are of one training."""
+    from smartbkg.defaults.figures import COLUMNS, skim_rows, story
+    from smartbkg.report.tables import as_lines
+
+    for payload in payloads:
+        click.echo(f"  {payload} of {payload.created_at:%Y-%m-%d}: {payload.size_bytes} bytes, sha256 {payload.sha256}")
+    metadata = payloads[0].metadata if payloads else {}
+    for what, said in story(metadata):
+        click.echo(f"  {what}: {said}")
+    rows = skim_rows(metadata)
+    for line in as_lines(list(COLUMNS), rows) if rows else ():
+        click.echo(f"    {line}")

@@ -24,8 +24,18 @@ EPILOG = "Example: smartbkg publish gatgap --tag SmartBKG_GATGAP --state PUBLISH
 @click.option("--store", help="Server, or store; CONDITIONS_URL or your own when left out.")
 @click.option("--iov", default="0,0,-1,-1", show_default=True, help="Runs it is valid for: EXP,RUN,EXP,RUN.")
 @click.option("--state", type=click.Choice(list(TagState), case_sensitive=False), help="Move the tag to this state.")
+@click.option("--meta", "pairs", multiple=True, metavar="KEY=VALUE", help="One more field of the payloads' metadata.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def publish(directory: Path, tag: str | None, store: str | None, iov: str, state: str | None, *, as_json: bool) -> None:
+def publish(
+    directory: Path,
+    tag: str | None,
+    store: str | None,
+    iov: str,
+    state: str | None,
+    pairs: tuple[str, ...],
+    *,
+    as_json: bool,
+) -> None:
     """Publish the files of a training in DIRECTORY, whichever network it was.
 
     Of a GATGAP training that is the checkpoint and its export, of a multi-skim one the weights for one event, those
@@ -36,10 +46,12 @@ def publish(directory: Path, tag: str | None, store: str | None, iov: str, state
     token into CONDITIONS_TOKEN or CONDITIONS_TOKEN_FILE.
     """
     from conditions.cli.options import Settings
+    from conditions.cli.payload import metadata_of
     from smartbkg.publish import PublishConfig, publish_trained
 
     valid = IntervalOfValidity.parse(iov)
-    config = PublishConfig(tag, valid, None if state is None else TagState(state.upper()))
+    wanted = None if state is None else TagState(state.upper())
+    config = PublishConfig(tag, valid, wanted, metadata=metadata_of(None, pairs))
     with Settings(store).open() as opened:
         done = publish_trained(directory, opened, config)
     if as_json:

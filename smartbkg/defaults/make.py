@@ -16,7 +16,7 @@ from smartbkg.defaults.plan import (
     STAGES,
     Plan,
     Training,
-    evaluation_steps,
+    evaluation_lanes,
     publication_steps,
     sample_lanes,
     snapshot_steps,
@@ -89,13 +89,16 @@ def install(snapshot: Path, folder: Path) -> None:
 
 
 def _run_stage(recipe: Recipe, stage: str, plan: Plan, training: Training, making: Making) -> None:
-    if stage in ("generate", "label"):
-        recipe.run_lanes(sample_lanes(plan, label=stage == "label"), making.workers)
+    if stage in ("generate", "simulate", "label"):
+        recipe.run_lanes(sample_lanes(plan, stage), making.workers)
     elif stage == "train":
         recipe.run_lanes(training_lanes(training, plan.seed), making.workers)
+    elif stage == "evaluate":
+        recipe.run_lanes(evaluation_lanes(), making.workers, show=True)
+    elif stage == "publish":
+        recipe.run(publication_steps(plan))
     else:
-        steps = {"evaluate": evaluation_steps, "publish": publication_steps, "snapshot": snapshot_steps}[stage]
-        recipe.run(steps())
+        recipe.run(snapshot_steps())
 
 
 def _forget(directory: Path, again: str | None) -> None:

@@ -14,7 +14,7 @@ from smartbkg.recipe import Step
 
 B_PAIRS: Final = ("mixed", "charged")
 OTHERS: Final = ("uubar", "ddbar", "ssbar", "ccbar", "taupair")
-STAGES: Final = ("generate", "label", "train", "evaluate", "publish", "snapshot")
+STAGES: Final = ("generate", "simulate", "label", "train", "evaluate", "publish", "snapshot")
 # Whoever wants other events or networks takes another folder.
 REPEATABLE: Final = STAGES[STAGES.index("evaluate") :]
 TRAIN, NEW = "train", "new"
@@ -43,6 +43,12 @@ class Plan:
     decays: str = "pythia"
     seed: int = 1
 
+    @property
+    def command(self) -> str:
+        """What makes these events, as one types it."""
+        numbers = f"--b-pairs {self.n_b_pairs} --others {self.n_others} --new {self.n_new}"
+        return f"tools/defaults {numbers} --decays {self.decays} --seed {self.seed}"
+
 
 @dataclass(frozen=True)
 class Training:
@@ -52,13 +58,19 @@ class Training:
     multiskim: tuple[str, ...] = ()
 
 
-def sample_lanes(plan: Plan, *, label: bool = True) -> list[list[Step]]:
-    """For every sample and type: events, reconstructed events (until the labels are there), labels."""
+def sample_lanes(plan: Plan, until: str = "label") -> list[list[Step]]:
+    """For every sample and type: events, reconstructed events (until the labels are there), labels.
+
+    Args:
+        plan: which events.
+        until: the last of these three stages.
+    """
+    n_steps = STAGES.index(until) + 1
     sizes = {**dict.fromkeys(B_PAIRS, plan.n_b_pairs), **dict.fromkeys(OTHERS, plan.n_others)}
     # An event is found by experiment, run and number: types that are read together have runs of their own.
     wanted = [(TRAIN, kind, count, plan.seed, 1 + place) for place, (kind, count) in enumerate(sizes.items())]
     wanted += [(NEW, kind, plan.n_new, plan.seed + 1, 101 + place) for place, kind in enumerate(sizes)]
-    return [_lane(plan, *each)[: None if label else 1] for each in wanted]
+    return [_lane(plan, *each)[:n_steps] for each in wanted]
 
 
 def training_lanes(training: Training, seed: int) -> list[list[Step]]:
@@ -72,28 +84,31 @@ def training_lanes(training: Training, seed: int) -> list[list[Step]]:
     ]
 
 
-def evaluation_steps() -> list[Step]:
+def evaluation_lanes() -> list[list[Step]]:
     """What the networks are worth on events that neither of them saw."""
     inputs = {
         GATGAP: (*_inputs(NEW, B_PAIRS), "--skim", GATGAP_SKIM),
         MULTISKIM: _inputs(NEW, (*B_PAIRS, *OTHERS)),
     }
     return [
-        Step(
-            f"evaluate {name} on unseen events",
-            ("smartbkg", "evaluate", name, *words, "--report", f"evaluation/{name}", "--store-in", name),
-            f"{name}/{EVALUATION}",
-        )
+        [
+            Step(
+                f"evaluate {name} on unseen events",
+                ("smartbkg", "evaluate", name, *words, "--report", f"evaluation/{name}", "--store-in", name),
+                f"{name}/{EVALUATION}",
+            )
+        ]
         for name, words in inputs.items()
     ]
 
 
-def publication_steps() -> list[Step]:
-    """Both into their tags, with what was measured; the same again changes nothing."""
+def publication_steps(plan: Plan) -> list[Step]:
+    """Both into their tags, with what was measured and how they can be made again; the same again changes nothing."""
+    recipe = ("--meta", f"recipe={plan.command}")
     return [
         Step(
             f"publish {name} in {tag}",
-            ("smartbkg", "publish", name, "--tag", tag, "--state", "PUBLISHED"),
+            ("smartbkg", "publish", name, "--tag", tag, "--state", "PUBLISHED", *recipe),
         )
         for name, tag in {GATGAP: GATGAP_TAG, MULTISKIM: MULTISKIM_TAG}.items()
     ]

@@ -44,6 +44,9 @@ def test_lanes_go_side_by_side_each_in_its_order(recipe: Recipe, tmp_path: Path,
     assert len(recipe.times_s) == 6
     assert (tmp_path / LOGS / "end-a.log").read_text() == "made\n"
     assert said.index(lanes[0][0].line) < said.index(lanes[0][2].line)
+    assert "made" not in said
+    recipe.run_lanes([[writing("shown")]], workers=1, show=True)
+    assert "made" in said
 
 
 def test_what_is_done_is_not_done_again_and_what_was_on_the_way_is_removed(

@@ -25,13 +25,12 @@ def test_payloads_are_shown_with_digests_tags_and_figures(snapshot: Path) -> Non
     shown = json.loads(run("show", "--snapshot", snapshot, "--json").stdout)
     by_name = {payload["name"]: payload for payload in shown["payloads"]}
     assert set(by_name) == {"GATGAPgen.pth", "GATGAPgen.onnx", "gain.txt"}
-    assert by_name["GATGAPgen.pth"]["made"]["on validation events"] == "auc 0.5, speed_up 1"
-    assert by_name["GATGAPgen.pth"]["made"]["skim"] == "feiHadronic"
+    assert by_name["GATGAPgen.pth"]["metadata"]["skim"] == "feiHadronic"
     assert shown["tags"]["SmartBKG_GATGAP"]["state"] == "PUBLISHED"
     text = run("show", "--snapshot", snapshot).stdout
     for payload in by_name.values():
         assert payload["sha256"] in text
-    assert text.index("SmartBKG_GATGAP") < text.index("GATGAPgen.pth")
+    assert text.index("SmartBKG_GATGAP") < text.index("GATGAPgen.pth") < text.index("trained on: 100 events")
 
 
 def test_verified_means_every_byte(snapshot: Path) -> None:

@@ -12,7 +12,7 @@ import smartbkg.cli
 from smartbkg.defaults.plan import (
     Plan,
     Training,
-    evaluation_steps,
+    evaluation_lanes,
     publication_steps,
     sample_lanes,
     snapshot_steps,
@@ -24,8 +24,8 @@ from smartbkg.recipe import Step
 LANES = [
     *sample_lanes(Plan()),
     *training_lanes(Training(), 1),
-    evaluation_steps(),
-    publication_steps(),
+    *evaluation_lanes(),
+    publication_steps(Plan()),
     snapshot_steps(),
 ]
 STEPS = list(itertools.chain.from_iterable(LANES))
@@ -54,7 +54,7 @@ def test_what_one_step_reads_an_earlier_one_has_written() -> None:
 
 
 def test_every_type_has_events_to_train_on_and_unseen_ones_of_another_seed_and_run() -> None:
-    generated = [lane[0].command for lane in sample_lanes(Plan(seed=7), label=False)]
+    generated = [lane[0].command for lane in sample_lanes(Plan(seed=7), "generate")]
     for sample, seed in (("train", "7"), ("new", "8")):
         mine = [c for c in generated if c[-1].startswith(sample)]
         assert sorted(c[2] for c in mine) == sorted(EVENT_TYPES)
@@ -66,7 +66,7 @@ def test_every_type_has_events_to_train_on_and_unseen_ones_of_another_seed_and_r
 def test_only_training_events_are_trained_on_and_only_unseen_ones_evaluated() -> None:
     for step in itertools.chain.from_iterable(training_lanes(Training(), 1)):
         assert not any(word.startswith("new/") for word in step.command)
-    for step in evaluation_steps():
+    for step in itertools.chain.from_iterable(evaluation_lanes()):
         assert not any(word.startswith("train/") for word in step.command)
 
 
