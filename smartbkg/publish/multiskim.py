@@ -93,4 +93,5 @@ def _metadata(config: SmartBackgroundConfig, manifest: MultiSkimManifest, metric
             "training": {name: value for name, value in metrics.items() if name not in figures},
             "smartbkg": __version__,
         },
+        **({} if manifest.parent is None else {"parent": manifest.parent}),
     }

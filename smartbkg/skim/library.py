@@ -20,10 +20,10 @@ from smartbkg.skim import (
     tau,
     tdcpv,
 )
-from smartbkg.skim.skims import Skim
+from smartbkg.skim.skims import PathSkim, Skim
 
 # A new group is a file with `SKIMS` and a line here.
-_GROUPS: dict[str, Iterable[Skim]] = {
+_GROUPS: dict[str, Iterable[PathSkim]] = {
     "fei": fei.SKIMS,
     "ewp": ewp.SKIMS,
     "tdcpv": tdcpv.SKIMS,
@@ -42,7 +42,7 @@ SKIMS = {name: skim for skims in GROUPS.values() for name, skim in skims.items()
 CODES = {skim.code: skim for skim in SKIMS.values() if skim.code is not None}
 
 
-def get_skim(name_or_code: str | int) -> Skim:
+def get_skim(name_or_code: str | int) -> PathSkim:
     """The skim of that name, or of that code of the experiment (a number, or its digits).
 
     Raises:

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from smartbkg.detector.reco import RecoBatch
 from smartbkg.errors import BadEvent, NotASkim, SkimFailed, SkimTwice
+from smartbkg.framework import Module
+from smartbkg.framework import Path as EventPath
 from smartbkg.skim.cuts import Cut, passes
 from smartbkg.skim.observables import observables
 from smartbkg.skim.shared import SharedBatch
@@ -52,6 +54,14 @@ class Skim(Protocol):
 
     def apply(self, reco: RecoBatch, known: Observables | None = None) -> SkimResult:
         """Decide; `known` are the events' observables if they are computed already."""
+        ...
+
+
+class PathSkim(Skim, Protocol):
+    """A skim that steering files call with a path, as all of the library's are."""
+
+    def __call__(self, path: EventPath, output_file: Path | str | None = None) -> Module:
+        """Append it to the path; see `OnPath`."""
         ...
 
 
