@@ -1,8 +1,9 @@
-"""What filtering an event costs: the exported network in batches and one by one, against the plain torch network.
+"""What filtering an event costs: exported networks in batches and one by one, against the plain torch network.
 
-Events are generated in the same run, so the cost can be told as a fraction of theirs. "features" is the time to make
-the network's inputs, in batches as large as the network's. The peer is the torch network on one event at a time,
-as an event loop without batches would call it. CPU time of one thread, medians of several rounds.
+GATGAP and the multi-skim network, each at several sizes of a batch and numbers of threads. The peer of each is the
+same network in torch on one event at a time with one thread, as an event loop without batches would call it.
+Untrained networks of the deployed sizes are as fast as trained ones. Events are generated in the same run, so the cost
+can be told as a fraction of theirs. Medians of several rounds; CPU time is of all threads together.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,48 +27,83 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from smartbkg.events import EventBatch
+from smartbkg.bridging import build_bridged
+from smartbkg.events import EVENT_TYPES, EventBatch
 from smartbkg.features import GATGAP_SPEC, Features, build
 from smartbkg.generate import GenerateConfig, generate
 from smartbkg.manifest import Manifest
 from smartbkg.models.checkpoint import KIND, load_checkpoint, save_checkpoint
 from smartbkg.models.gat import GATGAP_CONFIG, Gat
+from smartbkg.models.multiskim_checkpoint import load_multiskim
 from smartbkg.models.scoring import network_logits
+from smartbkg.models.transformer import Transformer, TransformerConfig
+from smartbkg.multiskim_manifest import MultiSkimManifest
+from smartbkg.multiskim_scorer import open_multiskim
 from smartbkg.scorer import OnnxScorer
 from smartbkg.training.export import export_onnx
+from smartbkg.training.multiskim_export import export_pair
 
-BATCHES = (64, 1024)
+SIZES = (1, 64, 1024)
 LARGEST_DIFFERENCE = 2e-5  # in the logit: what the specification allows
+PEER = "torch, one by one (peer)"
+ONE_BY_ONE = 300  # events of a case that takes them one by one: it is slow, and no event differs from the next
+
+
+Logits = Callable[[Features, NDArray[Any]], NDArray[np.float64]]  # of events, and their types
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One network: how its features are made, its exported forms for each number of threads, and torch."""
+
+    name: str
+    build: Callable[[EventBatch], Features]
+    exported: dict[int, Logits]
+    torch: Logits
+    single: dict[int, Logits]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Something that is measured: calls on some events."""
+
+    network: str
+    what: str
+    threads: int
+    n_events: int
+    run: Callable[[], Any]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure and print; 1 when exported and torch network differ."""
+    """Measure and print; 1 when an exported and its torch network differ."""
     options = _options(argv)
     torch.set_num_threads(1)
     batch, generate_ms = _events(options.type, options.events)
     with tempfile.TemporaryDirectory(prefix="bench-filter-") as folder:
-        scorer, network = _models(options.checkpoint, Path(folder))
-    result, difference = _measure(batch, scorer, network, options.rounds)
-    result |= {
-        "generate_ms": round(generate_ms, 4),
-        "fraction_of_generation": {
-            name: round(value["ms"] / generate_ms, 2) for name, value in result["cases"].items()
-        },
-        "largest_logit_difference": difference,
+        filters = [
+            _gatgap(options.checkpoint, Path(folder), options.threads),
+            _multiskim(options.multiskim_checkpoint, Path(folder), options.threads),
+        ]
+    cases = [case for each in filters for case in _cases(each, batch, options.threads)]
+    networks = {each.name: _facts(each, batch) for each in filters}
+    result = {
+        "events": len(batch),
+        "type": options.type,
+        "generate_cpu_ms": round(generate_ms, 4),
+        "networks": networks,
+        "cases": _measured(cases, options.rounds),
         "versions": {
             "python": platform.python_version(),
             "onnxruntime": onnxruntime.__version__,
             "torch": torch.__version__,
         },
     }
-    if options.json:
-        print(json.dumps(result, indent=2))
-    else:
-        _print(result)
-    if difference > LARGEST_DIFFERENCE:
-        print(f"exported and torch network differ by {difference:.1e}", file=sys.stderr)
-        return 1
-    return 0
+    print(json.dumps(result, indent=2) if options.json else _text(result))
+    wrong = {name: facts["largest_logit_difference"] for name, facts in networks.items()}
+    for name, difference in wrong.items():
+        if difference > LARGEST_DIFFERENCE:
+            print(f"{name}: exported and torch network differ by {difference:.1e}", file=sys.stderr)
+    return int(max(wrong.values()) > LARGEST_DIFFERENCE)
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
@@ -73,9 +111,9 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--events", type=int, default=4096, help="how many events (default 4096)")
     parser.add_argument("--type", default="mixed", help="of which type (default mixed)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds a median is taken of (default 5)")
-    parser.add_argument(
-        "--checkpoint", type=Path, help="trained network; the deployed size with random weights by default"
-    )
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads (default 1 2)")
+    parser.add_argument("--checkpoint", type=Path, help="a trained GATGAP network; random weights by default")
+    parser.add_argument("--multiskim-checkpoint", type=Path, help="a trained multi-skim network; likewise")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser.parse_args(argv)
 
@@ -92,81 +130,127 @@ def _events(event_type: str, n_events: int) -> tuple[EventBatch, float]:
     return EventBatch.concat([first, *rest]), elapsed_ms / sum(map(len, rest))
 
 
-def _models(checkpoint: Path | None, folder: Path) -> tuple[OnnxScorer, Gat]:
-    """The same network twice: exported, and as torch runs it."""
+def _gatgap(checkpoint: Path | None, folder: Path, threads: list[int]) -> Filter:
     if checkpoint is None:
         torch.manual_seed(1)
-        network = Gat(GATGAP_CONFIG).eval()
         manifest = Manifest(KIND, GATGAP_SPEC, GATGAP_SPEC.token_digest, dataclasses.asdict(GATGAP_CONFIG))
-        checkpoint = folder / "network.pth"
-        save_checkpoint(checkpoint, network, manifest)
+        checkpoint = folder / "gatgap.pth"
+        save_checkpoint(checkpoint, Gat(GATGAP_CONFIG).eval(), manifest)
     opened = load_checkpoint(checkpoint)
-    export_onnx(folder / "network.onnx", opened.network, opened.manifest)
-    return OnnxScorer(folder / "network.onnx"), opened.network
+    export_onnx(folder / "gatgap.onnx", opened.network, opened.manifest)
+
+    def exported(count: int) -> Logits:
+        scorer = OnnxScorer(folder / "gatgap.onnx", count)
+        return lambda features, _: scorer.logits(features)[:, None]
+
+    def in_torch(features: Features, _: NDArray[Any]) -> NDArray[np.float64]:
+        return network_logits(opened.network, features.network_inputs())[:, None]
+
+    return Filter("GATGAP", build, {count: exported(count) for count in threads}, in_torch, {})
 
 
-def _measure(batch: EventBatch, scorer: OnnxScorer, network: Gat, rounds: int) -> tuple[dict[str, Any], float]:
-    features = build(batch, scorer.spec)
-    few = features.between(0, min(len(features), 500))  # one by one is slow, and no event differs from the next
+def _multiskim(checkpoint: Path | None, folder: Path, threads: list[int]) -> Filter:
+    if checkpoint is None:
+        torch.manual_seed(1)
+        network = Transformer(TransformerConfig()).eval()
+        skims = tuple((number, f"skim{number}") for number in range(network.config.n_skims))
+        manifest = MultiSkimManifest(skims, dataclasses.asdict(network.config))
+    else:
+        opened = load_multiskim(checkpoint)
+        network, manifest = opened.network, opened.manifest
+    files = folder / "single.onnx", folder / "batched.onnx"
+    export_pair(*files, network, manifest)
+    single, batched = ({count: open_multiskim(path, count).logits for count in threads} for path in files)
 
-    def exported(part: Features, size: int) -> NDArray[np.float64]:
-        return np.concatenate(
-            [scorer.logits(part.between(i, min(i + size, len(part)))) for i in range(0, len(part), size)]
-        )
+    def in_torch(features: Features, kinds: NDArray[Any]) -> NDArray[np.float64]:
+        tensors = (torch.from_numpy(array)[None] for array in (features.x, features.token, features.mother))
+        with torch.inference_mode():
+            return network(*tensors, torch.from_numpy(kinds.astype(np.int64))).numpy()
 
-    def peer() -> NDArray[np.float64]:
-        return np.concatenate(
-            [network_logits(network, few.between(i, i + 1).network_inputs()) for i in range(len(few))]
-        )
+    return Filter("multi-skim", build_bridged, batched, in_torch, single)
 
-    cases: dict[str, tuple[Callable[[], Any], int]] = {}
-    for size in BATCHES:
-        cases[f"features, batches of {size}"] = (_feature_case(batch, size), len(batch))
-        cases[f"exported, batches of {size}"] = (lambda size=size: exported(features, size), len(features))
-    cases["exported, one by one"] = (lambda: exported(few, 1), len(few))
-    cases["torch, one by one (peer)"] = (peer, len(few))
-    times: dict[str, list[float]] = {name: [] for name in cases}
-    for _ in range(rounds):  # rounds outside, so that a busy moment of the machine meets all cases alike
-        for name, (run, n_events) in cases.items():
-            started = time.process_time()
-            run()
-            times[name].append(1e3 * (time.process_time() - started) / n_events)
-    median = {name: statistics.median(values) for name, values in times.items()}
-    peer_ms = median["torch, one by one (peer)"]
-    rows = {
-        name: {"ms": round(ms, 4), "events_per_s": round(1e3 / ms), "times_faster_than_peer": round(peer_ms / ms, 2)}
-        for name, ms in median.items()
-    }
-    difference = float(np.abs(exported(few, 64) - peer()).max())
+
+def _cases(each: Filter, batch: EventBatch, threads: list[int]) -> list[Case]:
+    """Features, the exported network and its peer, for all sizes and numbers of threads."""
+    features, kinds = each.build(batch), batch.event_type
+    few = min(ONE_BY_ONE, len(batch))
+    cases = []
+    for size in SIZES:
+        n = few if size == 1 else len(batch)
+        parts = [slice(first, min(first + size, n)) for first in range(0, n, size)]
+        events = [batch[part] for part in parts]
+        cases.append(Case(each.name, f"features, batches of {size}", 1, n, partial(_each, each.build, events)))
+        for count in threads:
+            run = partial(_all, each.exported[count], features, kinds, parts)
+            cases.append(Case(each.name, f"exported, batches of {size}", count, n, run))
+    ones = [slice(row, row + 1) for row in range(few)]
+    for count in threads:
+        if each.single:
+            run = partial(_all, each.single[count], features, kinds, ones)
+            cases.append(Case(each.name, "exported for one event", count, few, run))
+    cases.append(Case(each.name, PEER, 1, few, partial(_all, each.torch, features, kinds, ones)))
+    return cases
+
+
+def _each(call: Callable[[EventBatch], Any], events: list[EventBatch]) -> None:
+    for part in events:
+        call(part)
+
+
+def _all(logits: Logits, features: Features, kinds: NDArray[Any], parts: list[slice]) -> NDArray[np.float64]:
+    return np.concatenate([logits(features.between(part.start, part.stop), kinds[part]) for part in parts])
+
+
+def _measured(cases: list[Case], rounds: int) -> list[dict[str, Any]]:
+    """Medians of each case; rounds outside, so that a busy moment of the machine meets all cases alike."""
+    times: list[list[tuple[float, float]]] = [[] for _ in cases]
+    for _ in range(rounds):
+        for case, found in zip(cases, times, strict=True):
+            cpu, wall = time.process_time(), time.perf_counter()
+            case.run()
+            found.append((time.process_time() - cpu, time.perf_counter() - wall))
+    rows = []
+    for case, found in zip(cases, times, strict=True):
+        cpu, wall = (statistics.median(values) / case.n_events for values in zip(*found, strict=True))
+        row = {"network": case.network, "case": case.what, "threads": case.threads}
+        rows.append({**row, "cpu_ms": round(1e3 * cpu, 4), "events_per_s": round(1 / wall)})
+    peers = {row["network"]: row for row in rows if row["case"] == PEER}
+    for row in rows:
+        peer = peers[row["network"]]
+        row["times_faster_than_peer"] = round(row["events_per_s"] / peer["events_per_s"], 2)
+        row["times_less_cpu_than_peer"] = round(peer["cpu_ms"] / row["cpu_ms"], 2)
+    return rows
+
+
+def _facts(each: Filter, batch: EventBatch) -> dict[str, Any]:
+    """How large events are, and how far the exported network is from torch: on events with particles."""
+    features = each.build(batch)
+    few = features.select(np.flatnonzero(features.counts)[:ONE_BY_ONE])
+    kinds = np.resize(np.arange(len(EVENT_TYPES)), len(few))
+    ones = [slice(row, row + 1) for row in range(len(few))]
+    reference = _all(each.torch, few, kinds, ones)
+    differences = [np.abs(logits(few, kinds) - reference).max() for logits in each.exported.values()]
     return {
-        "events": len(batch),
         "particles_per_event": round(float(features.counts.mean()), 1),
-        "cases": rows,
-    }, difference
+        "largest_logit_difference": float(max(differences)),
+    }
 
 
-def _feature_case(batch: EventBatch, size: int) -> Callable[[], None]:
-    parts = [batch[i : i + size] for i in range(0, len(batch), size)]
-
-    def run() -> None:
-        for part in parts:
-            build(part)
-
-    return run
-
-
-def _print(result: dict[str, Any]) -> None:
-    print(
-        f"{result['events']} events of {result['particles_per_event']} particles, "
-        f"generated in {result['generate_ms']} ms each"
-    )
-    print(f"{'':32}{'ms/event':>10}{'events/s':>10}{'× peer':>8}{'× generation':>14}")
-    for name, row in result["cases"].items():
-        fraction = result["fraction_of_generation"][name]
-        print(
-            f"{name:32}{row['ms']:10.4f}{row['events_per_s']:10d}{row['times_faster_than_peer']:8.2f}{fraction:14.2f}"
+def _text(result: dict[str, Any]) -> str:
+    lines = [f"{result['events']} {result['type']} events, generated in {result['generate_cpu_ms']} ms of CPU each"]
+    for name, facts in result["networks"].items():
+        lines.append(
+            f"\n{name}: {facts['particles_per_event']} particles an event; "
+            f"largest difference of a logit from torch {facts['largest_logit_difference']:.1e}"
         )
-    print(f"largest difference of a logit: {result['largest_logit_difference']:.1e}")
+        lines.append(f"{'':28}{'threads':>8}{'events/s':>10}{'× peer':>8}{'CPU ms/event':>14}{'× less':>8}")
+        lines += [
+            f"{row['case']:28}{row['threads']:8d}{row['events_per_s']:10d}{row['times_faster_than_peer']:8.2f}"
+            f"{row['cpu_ms']:14.4f}{row['times_less_cpu_than_peer']:8.2f}"
+            for row in result["cases"]
+            if row["network"] == name
+        ]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
