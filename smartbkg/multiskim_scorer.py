@@ -12,7 +12,6 @@ Letters: `B` events, `N` particles, `P` particles padded, `S` skims.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +23,7 @@ from smartbkg.errors import BadEvent, BadScore, ModelMismatch, NotAModel, Unknow
 from smartbkg.features import Features
 from smartbkg.manifest import METADATA_PROPERTY
 from smartbkg.multiskim_manifest import MultiSkimManifest
-from smartbkg.sessions import first_line, metadata, open_session
+from smartbkg.sessions import first_line, metadata, open_session, side_by_side
 
 LENGTH_STEP: Final = 8
 MAX_ROWS: Final = 1024  # particles of one call, padding included
@@ -44,8 +43,10 @@ class MultiSkimScorer(ABC):
         n_skims: S.
     """
 
-    def __init__(self, path: Path, session: onnxruntime.InferenceSession, manifest: MultiSkimManifest | None) -> None:
-        self.path, self.manifest, self._session = path, manifest, session
+    def __init__(
+        self, path: Path, session: onnxruntime.InferenceSession, manifest: MultiSkimManifest | None, threads: int
+    ) -> None:
+        self.path, self.manifest, self._session, self._threads = path, manifest, session, threads
         self._output = session.get_outputs()[0].name
         self.n_skims = self._count_skims()
 
@@ -66,7 +67,12 @@ class MultiSkimScorer(ABC):
         """
         kinds = self._checked(features, np.asarray(event_type))
         logits = np.zeros((len(features), self.n_skims))
-        for rows, found in self._scored(features, kinds):
+
+        def call(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+            return self._call(features.select(rows), kinds[rows])
+
+        parts = self._parts(features.counts)
+        for rows, found in zip(parts, side_by_side(call, parts, self._threads), strict=True):
             if found.shape != (len(rows), self.n_skims):
                 raise ModelMismatch(f"{self.path} gave {found.shape} for {len(rows)} events and {self.n_skims} skims")
             logits[rows] = found
@@ -76,10 +82,12 @@ class MultiSkimScorer(ABC):
         return logits
 
     @abstractmethod
-    def _scored(
-        self, features: Features, kinds: NDArray[np.int32]
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Rows of events that have particles, and their logits (rows, S)."""
+    def _parts(self, counts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Rows of the events that share a call, for events with so many particles (B,); without empty events."""
+
+    @abstractmethod
+    def _call(self, features: Features, kinds: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Logits (rows, S) of the events of one part."""
 
     def _checked(self, features: Features, kinds: NDArray[Any]) -> NDArray[np.int32]:
         if features.x.ndim != 2 or features.x.shape[1] != N_FEATURES:
@@ -102,67 +110,52 @@ class MultiSkimScorer(ABC):
 
     def _count_skims(self) -> int:
         last = (self._session.get_outputs()[0].shape or [None])[-1]
-        found = last if isinstance(last, int) else self._probe().shape[-1]
+        found = last if isinstance(last, int) else self._call(_one_particle(), np.zeros(1, np.int32)).shape[-1]
         if self.manifest is not None and len(self.manifest.skims) != found:
             raise ModelMismatch(f"{self.path} has {found} outputs; its manifest names {len(self.manifest.skims)} skims")
         return int(found)
-
-    @abstractmethod
-    def _probe(self) -> NDArray[np.float32]:
-        """What comes out for one particle."""
 
 
 class _Batched(MultiSkimScorer):
     """The form for padded batches."""
 
-    def _scored(
-        self, features: Features, kinds: NDArray[np.int32]
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        length = -(-features.counts // LENGTH_STEP) * LENGTH_STEP  # (B,)
+    def _parts(self, counts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        length = _padded_length(counts)
         order = np.argsort(length, kind="stable")
         order = order[np.searchsorted(length[order], 1) :]  # without events that are empty
-        ordered, length = features.select(order), length[order]
-        first = 0
+        length = length[order]
+        parts, first = [], 0
         while first < len(order):
-            size = max(MAX_ROWS // int(length[first]), 1)
-            last = min(first + size, int(np.searchsorted(length, length[first], side="right")))
-            rows = order[first:last]
-            yield rows, self._call(ordered.between(first, last), int(length[first]), kinds[rows])
+            same = int(np.searchsorted(length, length[first], side="right"))
+            last = min(first + max(MAX_ROWS // int(length[first]), 1), same)
+            parts.append(order[first:last])
             first = last
+        return parts
 
-    def _call(self, features: Features, length: int, kinds: NDArray[np.int32]) -> NDArray[np.float32]:
-        real = np.arange(length) < features.counts[:, None]  # (B, P)
+    def _call(self, features: Features, kinds: NDArray[np.int32]) -> NDArray[np.float32]:
+        real = np.arange(_padded_length(features.counts)[0]) < features.counts[:, None]  # (B, P)
         x = np.zeros((*real.shape, N_FEATURES), np.float32)
         pdg, mother = np.full(real.shape, -1, np.int32), np.full(real.shape, -1, np.int32)
         x[real], pdg[real], mother[real] = features.x, features.token, features.mother
         return self._run({"x": x, "pdg": pdg, "mother": mother, "c": kinds})
 
-    def _probe(self) -> NDArray[np.float32]:
-        return self._call(_one_particle(), LENGTH_STEP, np.zeros(1, np.int32))
-
 
 class _Single(MultiSkimScorer):
     """The form for one event a call, ours or of another program."""
 
-    def _scored(
-        self, features: Features, kinds: NDArray[np.int32]
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        for row in np.flatnonzero(features.counts):
-            part = features.between(int(row), int(row) + 1)
-            yield np.array([row]), self._call(part, kinds[row])
+    def _parts(self, counts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        rows = np.flatnonzero(counts)
+        return np.split(rows, np.arange(1, len(rows))) if len(rows) else []
 
-    def _call(self, features: Features, kind: np.int32) -> NDArray[np.float32]:
+    def _call(self, features: Features, kinds: NDArray[np.int32]) -> NDArray[np.float32]:
         inputs = {
             "x": np.ascontiguousarray(features.x, np.float32),
             "pdg": features.token.astype(np.int32),
             "mother": features.mother.astype(np.int32),
-            "c": np.array(kind, np.int32),
+            "c": kinds.reshape(()),
         }
         output = self._run(inputs)
         return output.reshape(1, -1) if output.ndim == 1 else output
-
-    def _probe(self) -> NDArray[np.float32]:
-        return self._call(_one_particle(), np.int32(0))
 
 
 def open_multiskim(path: Path | str, threads: int = 1, precision: str = "fp32") -> MultiSkimScorer:
@@ -170,7 +163,7 @@ def open_multiskim(path: Path | str, threads: int = 1, precision: str = "fp32") 
 
     Args:
         path: the file.
-        threads: of one call. One is best when a job has one core.
+        threads: calls at once. One is best when a job has one core.
         precision: of the arithmetic, one of PRECISIONS.
 
     Raises:
@@ -187,13 +180,13 @@ def open_multiskim(path: Path | str, threads: int = 1, precision: str = "fp32") 
     content = path.read_bytes()
     if not content:
         raise NotAModel(path, "it is empty")
-    session = open_session(path, content, threads)
+    session = open_session(path, content)
     text = metadata(path, session, METADATA_PROPERTY)
     dimensions = _dimensions(path, session)
     if dimensions not in (_SINGLE, _BATCHED):
         raise ModelMismatch(_other_interface(path, session))
     manifest = None if text is None else MultiSkimManifest.from_json(text, path)
-    return (_Batched if dimensions == _BATCHED else _Single)(path, session, manifest)
+    return (_Batched if dimensions == _BATCHED else _Single)(path, session, manifest, threads)
 
 
 def _dimensions(path: Path, session: onnxruntime.InferenceSession) -> tuple[int, ...] | None:
@@ -218,6 +211,11 @@ def _other_interface(path: Path, session: onnxruntime.InferenceSession) -> str:
         f"float output (skims) were expected, or the same with events in front; found inputs {there} and outputs "
         f"{outputs}"
     )
+
+
+def _padded_length(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(B,) particles of each event with its padding."""
+    return -(-counts // LENGTH_STEP) * LENGTH_STEP
 
 
 def _one_particle() -> Features:

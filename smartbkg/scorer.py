@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from smartbkg.errors import BadScore, ManifestMissing, MissingExtra, ModelMismatch, NotAModel
 from smartbkg.features import Features, FeatureSpec
 from smartbkg.manifest import METADATA_PROPERTY, Manifest
-from smartbkg.sessions import first_line, metadata, open_session
+from smartbkg.sessions import first_line, metadata, open_session, side_by_side
 
 # Particles of one call: some 17 mixed events. Larger calls leave the processor's cache and are slower, smaller ones pay
 # for the number of operations: 0.107 ms an event with 700, 0.113 with 350, 0.131 with 3000.
@@ -33,6 +33,8 @@ _TORCH_MAGIC = (b"PK\x03\x04", b"\x80\x02")
 
 class Scorer(ABC):
     """Scores of events by one trained file."""
+
+    _calls_at_once = 1
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path, self.manifest = path, manifest
@@ -53,8 +55,12 @@ class Scorer(ABC):
         if features.x.shape[1] != width:
             raise ModelMismatch(f"{self.path} wants {width} features a particle, found {features.x.shape[1]}")
         logits = np.empty(len(features))
-        for first, last in _chunks(features):
-            part = self._logits(features.between(first, last).network_inputs())
+
+        def call(chunk: tuple[int, int]) -> NDArray[np.float32]:
+            return self._logits(features.between(*chunk).network_inputs())
+
+        chunks = list(_chunks(features))
+        for (first, last), part in zip(chunks, side_by_side(call, chunks, self._calls_at_once), strict=True):
             if part.shape != (last - first,):
                 raise ModelMismatch(f"{self.path} gave {part.shape} for {last - first} events: it is no event filter")
             logits[first:last] = part
@@ -75,8 +81,8 @@ class OnnxScorer(Scorer):
     """Scores with an exported file."""
 
     def __init__(self, path: Path | str, threads: int = 1) -> None:
-        path = Path(path)
-        self._session = open_session(path, path.read_bytes(), threads)
+        path, self._calls_at_once = Path(path), threads
+        self._session = open_session(path, path.read_bytes())
         try:
             text = metadata(path, self._session, METADATA_PROPERTY)
             _check_interface(path, self._session, has_manifest=text is not None)
@@ -101,7 +107,7 @@ def open_scorer(path: Path | str, threads: int = 1) -> Scorer:
 
     Args:
         path: the file.
-        threads: of one call. One is best when a job has one core.
+        threads: calls at once of an export, threads of one call of a checkpoint. One is best with one core.
 
     Raises:
         FileNotFoundError, NotAModel, ManifestMissing, ModelMismatch.

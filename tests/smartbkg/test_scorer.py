@@ -61,6 +61,11 @@ def test_scores_do_not_depend_on_how_events_share_calls(
         assert scorer.score(features) == pytest.approx(together, abs=1e-6)
 
 
+def test_threads_change_no_score(tmp_path: Path) -> None:
+    export, features = write_model(tmp_path, random_network())[1], build(decay_trees(200, seed=5))
+    assert np.array_equal(open_scorer(export, threads=3).score(features), open_scorer(export).score(features))
+
+
 def test_no_events_have_no_scores_and_empty_events_have_one(tmp_path: Path) -> None:
     scorer = open_scorer(write_model(tmp_path, random_network(SMALL_CONFIG))[1])
     assert scorer.score(build(EventBatch.empty())).shape == (0,)

@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from smartbkg.errors import NotAModel
-from smartbkg.sessions import metadata, open_session
+from smartbkg.sessions import metadata, open_session, side_by_side
 from support.transformers import manifest_for, random_transformer, write_pair
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_a_session_has_the_threads_that_were_asked_and_they_sleep_while_they_wait(threads: int, tmp_path: Path) -> None:
+def test_a_call_takes_the_thread_it_is_made_in_and_no_other(tmp_path: Path) -> None:
     path = write_pair(tmp_path)[1]
-    options = open_session(path, path.read_bytes(), threads).get_session_options()
-    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (threads, 1)
-    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    options = open_session(path, path.read_bytes()).get_session_options()
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_results_come_in_the_order_of_their_parts(threads: int) -> None:
+    delays = [0.03, 0.0, 0.02, 0.01, 0.0]
+
+    def call(delay: float) -> float:
+        time.sleep(delay)
+        return delay
+
+    assert list(side_by_side(call, delays, threads)) == delays
+
+
+def test_as_many_calls_as_threads_are_made_at_once() -> None:
+    together = threading.Barrier(3, timeout=20)  # passed only if three calls wait at it
+    assert sorted(side_by_side(lambda _: together.wait(), range(6), 3)) == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_error_of_a_call_is_the_error_of_all(threads: int) -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(side_by_side(lambda part: 1 / part, [3, 0, 2], threads))
 
 
 def test_metadata_are_read_where_they_are(tmp_path: Path) -> None:
