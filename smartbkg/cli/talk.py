@@ -16,13 +16,16 @@ class _EchoHandler(logging.Handler):
 
 @contextmanager
 def log_to_stderr() -> Iterator[None]:
-    """Show our log from INFO on."""
-    logger, handler = logging.getLogger("smartbkg"), _EchoHandler()
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    """Show our log, and what the conditions say of where they come from, from INFO on."""
+    handler = _EchoHandler()
+    loggers = [logging.getLogger(name) for name in ("smartbkg", "conditions")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.removeHandler(handler)
+            logger.setLevel(level)
