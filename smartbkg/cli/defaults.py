@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from smartbkg.defaults import FOLDER, MAX_BYTES, SNAPSHOT
-from smartbkg.defaults.plan import REPEATABLE, STAGES, Plan, Training
+from smartbkg.defaults.plan import STAGES, Plan, Training
 
 if TYPE_CHECKING:
     from conditions.payload import Payload
@@ -50,11 +50,12 @@ def show(snapshot: Path | None, *, as_json: bool) -> None:
 
 @defaults.command(epilog="Example: smartbkg defaults verify")
 @_SNAPSHOT
+@click.option("--evaluated", is_flag=True, help="Refuse payloads that nobody evaluated, too.")
 @_JSON
-def verify(snapshot: Path | None, *, as_json: bool) -> None:
+def verify(snapshot: Path | None, *, evaluated: bool, as_json: bool) -> None:
     """Compare all bytes with their digests, and the size of all with what may be shipped."""
     shipped = _read(snapshot)
-    size = shipped.verify(MAX_BYTES)
+    size = shipped.verify(MAX_BYTES, evaluated=evaluated)
     if as_json:
         names = [f"{entry.payload}" for entry in shipped.payloads]
         click.echo(json.dumps({"snapshot": str(shipped.path), "size_bytes": size, "verified": names}, indent=2))
@@ -75,15 +76,16 @@ def verify(snapshot: Path | None, *, as_json: bool) -> None:
 @click.option("--multiskim", default=" ".join(Training.multiskim), show_default=True, help="Options of its training.")
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Commands side by side.")
 @click.option("--until", type=click.Choice(STAGES), default=STAGES[-1], show_default=True, help="The last stage.")
-@click.option("--again", type=click.Choice(REPEATABLE), help="Do this stage and those after it again.")
+@click.option("--evaluate-again", "again", is_flag=True, help="Also evaluate what was evaluated already.")
 @click.option("--install", is_flag=True, help="Put the result into this copy of the program.")
 def make(output: Path, gatgap: str, multiskim: str, **given: Any) -> None:
     """Make the defaults that are shipped: from seeds to published tags and a snapshot of them.
 
     Generates `--b-pairs` training events of mixed and of charged, `--others` of each other type, and `--new` events
     of every type that no network sees; simulates and skims them; trains both networks; evaluates them on the new
-    events; publishes them; takes both tags along. What is done is not repeated: a run that was interrupted goes on
-    where it stopped, and a training that was made elsewhere is used when its folder (gatgap, multiskim) is there.
+    events; publishes them; takes both tags along. What is done is not repeated, up to the evaluation: a run that was
+    interrupted goes on where it stopped, and a training that was made elsewhere is used when its folder (gatgap,
+    multiskim) is there. The publication is made anew each time.
     """
     import shlex
 

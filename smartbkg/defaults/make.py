@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -26,12 +26,9 @@ from smartbkg.errors import DefaultsDamaged
 from smartbkg.recipe import Recipe, open_recipe, remember
 
 PLAN_FILE: Final = "defaults.json"
-# What each stage leaves behind, removed when it is to be done again. SQLite may leave files beside its own.
-_PRODUCTS: Final = {
-    "evaluate": ("evaluation", f"{GATGAP}/{EVALUATION}", f"{MULTISKIM}/{EVALUATION}"),
-    "publish": ("conditions.sqlite*", "payloads"),
-    "snapshot": ("snapshot",),
-}
+# What two stages leave behind. SQLite may leave files beside its own.
+_EVALUATION: Final = ("evaluation", f"{GATGAP}/{EVALUATION}", f"{MULTISKIM}/{EVALUATION}")
+_PUBLICATION: Final = ("conditions.sqlite*", "payloads", "snapshot")
 
 
 @dataclass(frozen=True)
@@ -40,19 +37,19 @@ class Making:
 
     Attributes:
         until: the last stage.
-        again: the stage from which on everything is done again, one of `REPEATABLE`; None for nothing.
+        again: whether what was evaluated is evaluated again.
         workers: commands side by side.
         install: whether the result goes into this copy of the program.
     """
 
     until: str = STAGES[-1]
-    again: str | None = None
+    again: bool = False
     workers: int = 2
     install: bool = False
 
 
 def make(directory: Path, plan: Plan, training: Training, making: Making, say: Callable[[str], None]) -> None:
-    """From seeds to published tags and a snapshot of them; what is done is not repeated.
+    """From seeds to published tags and a snapshot of them; up to the evaluation, what is done is not repeated.
 
     Raises:
         OtherPlan: the folder was made with other settings.
@@ -60,7 +57,8 @@ def make(directory: Path, plan: Plan, training: Training, making: Making, say: C
         DefaultsDamaged: the result is too large.
     """
     remember(directory / PLAN_FILE, asdict(plan), "defaults")
-    _forget(directory, making.again)
+    if making.again:
+        _forget(directory, _EVALUATION)
     recipe = open_recipe(directory, None, say)
     last = STAGES.index(making.until)
     for stage in STAGES[: last + 1]:
@@ -96,18 +94,17 @@ def _run_stage(recipe: Recipe, stage: str, plan: Plan, training: Training, makin
     elif stage == "evaluate":
         recipe.run_lanes(evaluation_lanes(), making.workers, show=True)
     elif stage == "publish":
+        # In a store of its own: a published tag takes nothing more, and the networks may be others by now.
+        _forget(recipe.directory, _PUBLICATION)
         recipe.run(publication_steps(plan))
     else:
         recipe.run(snapshot_steps())
 
 
-def _forget(directory: Path, again: str | None) -> None:
-    """Remove what a stage and those after it have left."""
-    if again is None:
-        return
-    for pattern in (pattern for stage in STAGES[STAGES.index(again) :] for pattern in _PRODUCTS[stage]):
-        for path in list(directory.glob(pattern)):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+def _forget(directory: Path, products: Sequence[str]) -> None:
+    """Remove what a stage has left."""
+    for path in [path for pattern in products for path in directory.glob(pattern)]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

@@ -15,8 +15,6 @@ from smartbkg.recipe import Step
 B_PAIRS: Final = ("mixed", "charged")
 OTHERS: Final = ("uubar", "ddbar", "ssbar", "ccbar", "taupair")
 STAGES: Final = ("generate", "simulate", "label", "train", "evaluate", "publish", "snapshot")
-# Whoever wants other events or networks takes another folder.
-REPEATABLE: Final = STAGES[STAGES.index("evaluate") :]
 TRAIN, NEW = "train", "new"
 GATGAP, MULTISKIM = "gatgap", "multiskim"  # folders of the trainings
 EVALUATION: Final = "evaluation.json"  # where publication finds it in the folder of a training
@@ -120,7 +118,7 @@ def snapshot_steps() -> list[Step]:
     download = ("conditions", "download", GATGAP_TAG, MULTISKIM_TAG, "-o", snapshot, "--payloads", payloads)
     return [
         Step("take both tags along", (*download, "--details"), snapshot),
-        Step("compare all bytes", ("smartbkg", "defaults", "verify", "--snapshot", snapshot)),
+        Step("compare all bytes", ("smartbkg", "defaults", "verify", "--evaluated", "--snapshot", snapshot)),
     ]
 
 

@@ -45,8 +45,12 @@ class Shipped:
     tags: Mapping[str, Mapping[str, Any]]
     payloads: tuple[ShippedPayload, ...]
 
-    def verify(self, max_bytes: int) -> int:
+    def verify(self, max_bytes: int, *, evaluated: bool = False) -> int:
         """Compare the bytes of all payloads with their digests.
+
+        Args:
+            max_bytes: that all may take together.
+            evaluated: whether each payload must say what it is worth.
 
         Returns:
             The bytes of all.
@@ -54,7 +58,7 @@ class Shipped:
         Raises:
             PayloadNotHere: a payload's file is not there, or holds other bytes.
             BadSnapshot: the snapshot is damaged.
-            DefaultsDamaged: a tag is missing or not published, or all is too large to be shipped.
+            DefaultsDamaged: a tag is missing or not published, a payload was not evaluated, or all is too large.
         """
         with SnapshotSource(self.path) as source:
             source.check()
@@ -63,6 +67,11 @@ class Shipped:
         lacking = [tag for tag in TAGS if self.tags.get(tag, {}).get("state") != "PUBLISHED"]
         if lacking:
             raise DefaultsDamaged(self.path, f"{' and '.join(lacking)} should be published there")
+        silent = [
+            str(each.payload) for each in self.payloads if evaluated and "evaluation" not in each.payload.metadata
+        ]
+        if silent:
+            raise DefaultsDamaged(self.path, f"nobody evaluated {', '.join(silent)}, or only other files of that name")
         size = size_bytes(self.path.parent)
         if size > max_bytes:
             raise DefaultsDamaged(

@@ -7,19 +7,18 @@ from pathlib import Path
 import pytest
 
 from conditions.store import open_store
-from smartbkg.defaults import MULTISKIM_TAG, SNAPSHOT, TAGS, VARIABLE
+from smartbkg.defaults import SNAPSHOT, TAGS, VARIABLE
 from support.providers import snapshot_of
-from support.stores import ALWAYS, publish, upload_text
 from support.trained import publish_trained
+from support.trained_multiskim import publish_random
 
 
 def ship(folder: Path, seed: int = 1) -> Path:
-    """The snapshot of a GATGAP network, and of a tag for the other network that holds a text."""
-    with open_store(folder.parent / f"{folder.name}-maker" / "store.sqlite") as store:
-        publish_trained(store, folder.parent / f"{folder.name}-training", seed=seed)
-        store.create_tag(MULTISKIM_TAG)
-        store.add_iov(MULTISKIM_TAG, "gain.txt", upload_text(store).revision, ALWAYS)
-        publish(store, MULTISKIM_TAG)
+    """The snapshot of a GATGAP and a multi-skim network, which nobody evaluated."""
+    maker = folder.parent / f"{folder.name}-maker"
+    with open_store(maker / "store.sqlite") as store:
+        publish_trained(store, maker / "gatgap", seed=seed)
+        publish_random(store, maker / "multiskim", seed=seed)
         return snapshot_of(store, folder / SNAPSHOT, *TAGS, details=True, files=True)
 
 

@@ -11,6 +11,13 @@ from click.testing import CliRunner, Result
 from smartbkg.cli import main
 from support.shipped import ship
 
+GATGAP = ("GATGAPgen.onnx", "GATGAPgen.pth")
+MULTISKIM = (
+    "SmartBackgroundConfig_default",
+    "SmartBackgroundWeights_default",
+    "SmartBackgroundWeights_default_batched",
+)
+
 
 def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, ["defaults", *map(str, arguments)])
@@ -24,7 +31,7 @@ def snapshot(tmp_path: Path) -> Path:
 def test_payloads_are_shown_with_digests_tags_and_figures(snapshot: Path) -> None:
     shown = json.loads(run("show", "--snapshot", snapshot, "--json").stdout)
     by_name = {payload["name"]: payload for payload in shown["payloads"]}
-    assert set(by_name) == {"GATGAPgen.pth", "GATGAPgen.onnx", "gain.txt"}
+    assert set(by_name) == {*GATGAP, *MULTISKIM}
     assert by_name["GATGAPgen.pth"]["metadata"]["skim"] == "feiHadronic"
     assert shown["tags"]["SmartBKG_GATGAP"]["state"] == "PUBLISHED"
     text = run("show", "--snapshot", snapshot).stdout
@@ -36,14 +43,14 @@ def test_payloads_are_shown_with_digests_tags_and_figures(snapshot: Path) -> Non
 def test_verified_means_every_byte(snapshot: Path) -> None:
     done = run("verify", "--snapshot", snapshot)
     assert done.exit_code == 0
-    assert "3 payloads of SmartBKG_GATGAP, SmartBackground verified" in done.stdout
+    assert "5 payloads of SmartBKG_GATGAP, SmartBackground verified" in done.stdout
     verified = json.loads(run("verify", "--snapshot", snapshot, "--json").stdout)
-    assert verified["verified"] == ["GATGAPgen.onnx r1", "GATGAPgen.pth r1", "gain.txt r1"]
+    assert verified["verified"] == [f"{name} r1" for name in (*GATGAP, *MULTISKIM)]
     largest = max((snapshot.parent / "payloads").rglob("*.root"), key=lambda path: path.stat().st_size)
     largest.write_bytes(largest.read_bytes()[:-1] + b"?")
     damaged = run("verify", "--snapshot", snapshot)
     assert damaged.exit_code == 1
-    assert "GATGAPgen" in damaged.stderr
+    assert largest.name.removesuffix("_r1.root") in damaged.stderr
 
 
 def test_a_snapshot_that_is_not_there_says_how_one_is_made(tmp_path: Path) -> None:
@@ -52,8 +59,7 @@ def test_a_snapshot_that_is_not_there_says_how_one_is_made(tmp_path: Path) -> No
     assert "tools/defaults" in done.stderr
 
 
-def test_a_stage_that_cannot_be_done_again_is_refused(tmp_path: Path) -> None:
-    done = run("make", "-o", tmp_path / "work", "--again", "train")
-    assert done.exit_code == 2
-    assert "'evaluate', 'publish', 'snapshot'" in done.stderr
-    assert not (tmp_path / "work").exists()
+def test_payloads_that_nobody_evaluated_are_refused_on_request(snapshot: Path) -> None:
+    done = run("verify", "--evaluated", "--snapshot", snapshot)
+    assert done.exit_code == 1
+    assert "GATGAPgen.onnx r1, GATGAPgen.pth r1" in done.stderr
