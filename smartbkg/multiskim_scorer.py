@@ -11,7 +11,9 @@ Letters: `B` events, `N` particles, `P` particles padded, `S` skims.
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,15 +25,28 @@ from smartbkg.errors import BadEvent, BadScore, ModelMismatch, NotAModel, Unknow
 from smartbkg.features import Features
 from smartbkg.manifest import METADATA_PROPERTY
 from smartbkg.multiskim_manifest import MultiSkimManifest
+from smartbkg.quantize import quantized
 from smartbkg.sessions import first_line, metadata, open_session, side_by_side
+
+log = logging.getLogger(__name__)
 
 LENGTH_STEP: Final = 8
 MAX_ROWS: Final = 1024  # particles of one call, padding included
 N_FEATURES: Final = 8
-PRECISIONS: Final = ("fp32",)
+PRECISIONS: Final = ("fp32", "int8")
+COMPARED: Final = 100  # events of the first batch that tell what a lower precision changes
 _TYPES = {"x": "tensor(float)", "pdg": "tensor(int32)", "mother": "tensor(int32)", "c": "tensor(int32)"}
 # Number of dimensions of x, pdg, mother, c in each form.
 _SINGLE, _BATCHED = (2, 1, 1, 0), (3, 2, 2, 1)
+
+
+@dataclass(frozen=True)
+class PrecisionChange:
+    """What a lower precision does to logits: how many events were compared, and |Δ| over all skims."""
+
+    n_events: int
+    mean: float
+    largest: float
 
 
 class MultiSkimScorer(ABC):
@@ -41,7 +56,12 @@ class MultiSkimScorer(ABC):
         path: the file.
         manifest: what the file says about itself; None for one of another program.
         n_skims: S.
+        change: what a lower precision did to logits of the first batch; None before it, and in full precision.
     """
+
+    _exact: MultiSkimScorer | None = None
+    _max_rows = MAX_ROWS
+    change: PrecisionChange | None = None
 
     def __init__(
         self, path: Path, session: onnxruntime.InferenceSession, manifest: MultiSkimManifest | None, threads: int
@@ -79,7 +99,26 @@ class MultiSkimScorer(ABC):
         wrong = ~np.isfinite(logits).all(axis=1)
         if wrong.any():
             raise BadScore(f"{self.path} gave no finite logits for {wrong.sum()} of {len(features)} events")
+        if self._exact is not None and self.change is None:
+            self._compare(self._exact, features, kinds, logits)
         return logits
+
+    def use_integers(self, exact: MultiSkimScorer) -> None:
+        """Calls of one event each, because integers take their scale from all of a call; compared with `exact`."""
+        self._exact, self._max_rows = exact, 1
+
+    def _compare(
+        self, exact: MultiSkimScorer, features: Features, kinds: NDArray[np.int32], logits: NDArray[np.float64]
+    ) -> None:
+        rows = np.flatnonzero(features.counts)[:COMPARED]
+        if not len(rows):
+            return
+        change = np.abs(exact.logits(features.select(rows), kinds[rows]) - logits[rows])
+        self.change = PrecisionChange(len(rows), float(change.mean()), float(change.max()))
+        log.warning(
+            "%s in integers: logits of %d events changed by %.4f on average, by %.4f at most",
+            self.path, self.change.n_events, self.change.mean, self.change.largest,
+        )  # fmt: skip
 
     @abstractmethod
     def _parts(self, counts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -127,7 +166,7 @@ class _Batched(MultiSkimScorer):
         parts, first = [], 0
         while first < len(order):
             same = int(np.searchsorted(length, length[first], side="right"))
-            last = min(first + max(MAX_ROWS // int(length[first]), 1), same)
+            last = min(first + max(self._max_rows // int(length[first]), 1), same)
             parts.append(order[first:last])
             first = last
         return parts
@@ -164,13 +203,15 @@ def open_multiskim(path: Path | str, threads: int = 1, precision: str = "fp32") 
     Args:
         path: the file.
         threads: calls at once. One is best when a job has one core.
-        precision: of the arithmetic, one of PRECISIONS.
+        precision: of the dense layers, one of PRECISIONS. "int8" makes integers of the weights, calls one event at a
+            time, and says after its first batch how much it changed.
 
     Raises:
         FileNotFoundError
         NotAModel: empty, damaged, or no ONNX model.
         ModelMismatch: other inputs or outputs, or a manifest of another network.
         UnknownName: no such precision.
+        MissingExtra: integers need onnx.
     """
     path = Path(path)
     if precision not in PRECISIONS:
@@ -186,7 +227,13 @@ def open_multiskim(path: Path | str, threads: int = 1, precision: str = "fp32") 
     if dimensions not in (_SINGLE, _BATCHED):
         raise ModelMismatch(_other_interface(path, session))
     manifest = None if text is None else MultiSkimManifest.from_json(text, path)
-    return (_Batched if dimensions == _BATCHED else _Single)(path, session, manifest, threads)
+    form = _Batched if dimensions == _BATCHED else _Single
+    scorer = form(path, session, manifest, threads)
+    if precision == "int8":
+        exact, session = scorer, open_session(path, quantized(path, content))
+        scorer = form(path, session, manifest, threads)
+        scorer.use_integers(exact)
+    return scorer
 
 
 def _dimensions(path: Path, session: onnxruntime.InferenceSession) -> tuple[int, ...] | None:

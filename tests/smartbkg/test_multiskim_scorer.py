@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-import smartbkg.multiskim_scorer as scorer_module
 from smartbkg.bridging import build_bridged
 from smartbkg.errors import BadEvent, BadScore, ModelMismatch, NotAModel, UnknownName
 from smartbkg.events import EventBatch
@@ -76,11 +75,8 @@ def test_logits_are_the_same_to_the_last_bit_whatever_shares_the_batch(threads: 
 @given(rows=st.lists(st.integers(0, 98), min_size=1, max_size=60), limit=st.sampled_from([1, 64, 100, 2000]))
 def test_that_holds_for_any_batch_and_size_of_a_call(n_skims: int, rows: list[int], limit: int) -> None:
     scorer, features, kinds, together = opened_once(n_skims)
-    before, scorer_module.MAX_ROWS = scorer_module.MAX_ROWS, limit  # type: ignore[misc]
-    try:
-        apart = scorer.logits(features.select(np.array(rows)), kinds[rows])
-    finally:
-        scorer_module.MAX_ROWS = before  # type: ignore[misc]
+    scorer._max_rows = limit
+    apart = scorer.logits(features.select(np.array(rows)), kinds[rows])
     assert np.array_equal(apart, together[rows])
 
 
@@ -255,6 +251,35 @@ def test_missing_weights_are_missing(tmp_path: Path) -> None:
 def test_an_unknown_precision_names_the_known_ones(pair: tuple[Path, Path]) -> None:
     with pytest.raises(UnknownName, match="precision 'fp31'; near: fp32"):
         open_multiskim(pair[0], precision="fp31")
+
+
+@pytest.mark.parametrize("form", [0, 1])
+def test_integers_say_how_much_they_change(
+    form: int, pair: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    features, kinds = mixed_events()
+    exact, rough = (open_multiskim(pair[form], precision=precision) for precision in ("fp32", "int8"))
+    reference, logits = exact.logits(features, kinds), rough.logits(features, kinds)
+    change = np.abs(logits - reference)[features.counts > 0]
+    assert 1e-4 < change.mean() < 0.1 * reference.std()
+    assert exact.change is None
+    assert rough.change is not None
+    assert (rough.change.n_events, rough.change.largest) == (97, pytest.approx(change.max()))
+    rough.logits(features, kinds)
+    said = f"logits of 97 events changed by {change.mean():.4f} on average, by {change.max():.4f} at most"
+    assert [record.message for record in caplog.records] == [f"{pair[form]} in integers: {said}"]
+
+
+def test_integers_do_not_depend_on_the_batch(pair: tuple[Path, Path]) -> None:
+    scorer, (features, kinds) = open_multiskim(pair[1], precision="int8"), mixed_events()
+    together = scorer.logits(features, kinds)
+    order = np.random.default_rng(1).permutation(len(features))[:40]
+    assert np.array_equal(scorer.logits(features.select(order), kinds[order]), together[order])
+
+
+def test_a_network_too_small_for_integers_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelMismatch, match="no dense layer of 64 by 64 or more"):
+        open_multiskim(write_pair(tmp_path)[1], precision="int8")
 
 
 def test_a_worker_needs_no_torch(pair: tuple[Path, Path]) -> None:
