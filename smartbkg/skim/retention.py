@@ -26,6 +26,7 @@ from smartbkg.skim.skims import Skim, all_skims
 UNKNOWN = "unknown"
 # B pairs first, then quark pairs from light to heavy, then tau pairs.
 TYPE_ORDER = ("mixed", "charged", "uubar", "ddbar", "ssbar", "ccbar", "taupair", UNKNOWN)
+MAX_DECIMALS = 4  # of percent: one event in a million
 # No event of n: the true fraction is below this over n with a probability of 68 %, as one standard deviation.
 NONE_PASSED = -math.log(1 - 0.6827)
 
@@ -169,7 +170,7 @@ def count_passing(
 
 
 def _percent(count: Count) -> str:
-    """Two digits of the error, and the retention to the same place.
+    """Two digits of the error (but no more than four decimals), and the retention to the same place.
 
     >>> [_percent(Count(*pair)) for pair in ((312, 10_000), (0, 10_000), (1, 3), (0, 0))]
     ['3.12 ± 0.17', '< 0.011', '33 ± 27', '–']
@@ -177,7 +178,7 @@ def _percent(count: Count) -> str:
     if not count.events:
         return "–"
     error = 100 * count.error
-    digits = max(1 - math.floor(math.log10(error)), 0) if error else 0
+    digits = min(max(1 - math.floor(math.log10(error)), 0), MAX_DECIMALS) if error else 0
     return f"{100 * count.retention:.{digits}f} ± {error:.{digits}f}" if count.passed else f"< {error:.{digits}f}"
 
 
