@@ -6,6 +6,7 @@ Letters: `B` events, `T` thresholds, `K` bins.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,6 +84,8 @@ class Curve:
     threshold: Floats  # the probability to keep at this logit
     true_rate: Floats
     false_rate: Floats
+    auc: float
+    auc_uncertainty: float
 
     @classmethod
     def of(cls, judged: Judged) -> Curve:
@@ -91,13 +94,14 @@ class Curve:
         logit, passed, weight = judged.logit[order], judged.passed[order], judged.weights[order]
         last = np.append(np.flatnonzero(logit[1:] != logit[:-1]), len(logit) - 1)
         true, false = np.cumsum(weight * passed)[last], np.cumsum(weight * ~passed)[last]
-        return cls(logit[last], judged.p[order][last], true / true[-1], false / false[-1])
-
-    @property
-    def auc(self) -> float:
-        """Area under the curve; equal scores count half."""
-        middle = self.true_rate - np.diff(self.true_rate, prepend=0.0) / 2.0
-        return float((np.diff(self.false_rate, prepend=0.0) * middle).sum())
+        true, false = true / true[-1], false / false[-1]
+        group = np.repeat(np.arange(len(last)), np.diff(last, prepend=-1))  # (B,) the threshold of each event
+        # How many of the other class each event is on the right side of; equal scores count half.
+        beaten = (1.0 - false + np.diff(false, prepend=0.0) / 2.0)[group[passed]]
+        beaten_by = (true - np.diff(true, prepend=0.0) / 2.0)[group[~passed]]
+        auc, of_pass = _mean(beaten, weight[passed])
+        _, of_fail = _mean(beaten_by, weight[~passed])
+        return cls(logit[last], judged.p[order][last], true, false, auc, math.hypot(of_pass, of_fail))
 
     def best(self, retention: float, times: ReferenceTimes) -> tuple[int, float]:
         """The point of the largest speed-up of a (biased) filter that keeps scores from there on, and that speed-up."""
@@ -134,8 +138,9 @@ def figures_of(judged: Judged, times: Mapping[str, ReferenceTimes], *, curves: b
         "n_passing": int(judged.passed.sum()),
         "retention": judged.retention,
         "auc": judged.curve.auc,
+        "auc_uncertainty": judged.curve.auc_uncertainty,
         "kept_fraction": float(np.average(judged.p, weights=judged.weights)),
-        "effective_fraction": 1.0 / mean_weight(judged),
+        "effective_fraction": 1.0 / mean_weight(judged)[0],
         **{name: speed_ups(judged, value) for name, value in times.items()},
     }
     if curves:
@@ -147,10 +152,9 @@ def figures_of(judged: Judged, times: Mapping[str, ReferenceTimes], *, curves: b
     return figures
 
 
-def mean_weight(judged: Judged) -> float:
-    """E_pass[1/p]: what the weight of a passing event is in the mean, kept or not."""
-    passing = judged.passed
-    return float(np.average(1.0 / judged.p[passing], weights=judged.weights[passing]))
+def mean_weight(judged: Judged) -> tuple[float, float]:
+    """E_pass[1/p], the mean weight of passing events, kept or not; and its uncertainty."""
+    return _mean(1.0 / judged.p[judged.passed], judged.weights[judged.passed])
 
 
 def speed_ups(judged: Judged, times: ReferenceTimes) -> dict[str, Any]:
@@ -158,9 +162,13 @@ def speed_ups(judged: Judged, times: ReferenceTimes) -> dict[str, Any]:
     kept = float(np.average(judged.p, weights=judged.weights))
     cost_ms = times.generate_ms + times.network_ms + times.simulate_ms * kept
     point, by_threshold = judged.curve.best(judged.retention, times)
+    weight, uncertainty = mean_weight(judged)
+    speed_up = times.unfiltered_ms / (weight * cost_ms)
     return {
         "times_ms": {"generate": times.generate_ms, "network": times.network_ms, "simulate": times.simulate_ms},
-        "speed_up": times.unfiltered_ms / (mean_weight(judged) * cost_ms),
+        "speed_up": speed_up,
+        # Of the mean weight, which hangs on few passing events; all other terms are means over many.
+        "speed_up_uncertainty": speed_up * uncertainty / weight,
         "best_threshold": float(judged.curve.threshold[point]),
         "threshold_true_rate": float(judged.curve.true_rate[point]),
         "threshold_speed_up": by_threshold,
@@ -203,6 +211,12 @@ def score_histogram(judged: Judged) -> dict[str, list[float]]:
         counts = np.bincount(place[chosen], weight[chosen], SCORE_BINS)
         classes[name] = rounded(counts / counts.sum())
     return {"edges": rounded(edges), **classes}
+
+
+def _mean(values: Floats, weight: Floats) -> tuple[float, float]:
+    """Weighted mean and its uncertainty."""
+    mean = float(np.average(values, weights=weight))
+    return mean, float(np.sqrt((weight**2 * (values - mean) ** 2).sum()) / weight.sum())
 
 
 def rounded(values: Floats) -> list[float]:

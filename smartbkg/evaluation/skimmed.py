@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from smartbkg.errors import BadEvent, ColumnsMissing, TrainingError
 from smartbkg.evaluation.spool import Spool
-from smartbkg.events import EVENT_TYPES
 from smartbkg.matching import EventKeys, join_keys
 from smartbkg.parquet import read_schema, read_tables
-from smartbkg.training.data import KEYS, check_flag, read_flag, read_names
+from smartbkg.training.data import KEYS, read_flag, read_names
 
 Mask = NDArray[np.bool_]
 # Extra info that filters leave: what they did, not what an event is.
@@ -79,12 +78,10 @@ def read_skimmed(paths: Sequence[Path], skims: Sequence[str], spool: Spool, need
         BadEvent: a needed column that holds no numbers, or numbers of an event that are none.
         TrainingError: a skim's column that is no yes or no, or no row at all.
     """
-    for path in paths:
-        for skim in skims:
-            check_flag(path, skim)
-    observables = _observables([read_schema(path) for path in paths])
-    for path in paths:
-        _check_needed(path, needed)
+    schemas = {path: read_schema(path) for path in paths}
+    for path, schema in schemas.items():
+        _check_columns(path, schema, skims, needed)
+    observables = _observables(list(schemas.values()))
     columns = [*observables, *(name for name in needed if name not in observables)]
     spool.declare(columns, np.float64)
     names: list[EventKeys] = []
@@ -124,8 +121,15 @@ def _observables(schemas: Sequence[pa.Schema]) -> dict[str, str | None]:
     return found
 
 
-def _check_needed(path: Path, needed: Sequence[str]) -> None:
-    schema = read_schema(path)
+def _check_columns(path: Path, schema: pa.Schema, skims: Sequence[str], needed: Sequence[str]) -> None:
+    """Refuse a file that lacks something, or has columns of another kind."""
+    flags = [field.name for field in schema if pa.types.is_boolean(field.type)]
+    missing = set(skims) - set(schema.names)
+    if missing:
+        raise ColumnsMissing(path, missing, flags or schema.names)
+    other = [skim for skim in skims if skim not in flags]
+    if other:
+        raise TrainingError(f"the column {other[0]} of {path} holds {schema.field(other[0]).type}, not yes or no")
     missing = {*KEYS, *needed} - set(schema.names)
     if missing:
         raise ColumnsMissing(path, missing, schema.names)
@@ -133,8 +137,3 @@ def _check_needed(path: Path, needed: Sequence[str]) -> None:
         kind = schema.field(name).type
         if not pa.types.is_floating(kind) and not pa.types.is_integer(kind):
             raise BadEvent(f"{path}: {name} is {kind}, not numbers")
-
-
-def type_name(code: int) -> str | None:
-    """Name of an event type's code; None when it is unknown."""
-    return EVENT_TYPES[code] if 0 <= code < len(EVENT_TYPES) else None

@@ -14,8 +14,8 @@ from smartbkg.errors import NotAModel
 log = logging.getLogger(__name__)
 
 EVALUATION_FILE = "evaluation.json"
-_OF_SKIM = ("n_passing", "retention", "auc", "kept_fraction", "effective_fraction", "problem")
-_OF_TIMES = ("speed_up", "threshold_speed_up")
+_OF_SKIM = ("n_passing", "retention", "auc", "auc_uncertainty", "kept_fraction", "effective_fraction", "problem")
+_OF_TIMES = ("speed_up", "speed_up_uncertainty", "threshold_speed_up")
 _OF_COMPARISON = (
     "effective_events",
     "sum_pull",

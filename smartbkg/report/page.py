@@ -16,10 +16,9 @@ from smartbkg.report.comparison import KL_LIMIT, Comparison, ObservableCompariso
 from smartbkg.report.plots import observable_plot, score_plot
 from smartbkg.report.tables import COLUMNS, Figure, figure_rows, skim_row
 
-# Plots of observables in all: one skim shows every one of its 31, forty skims their worst three, and the page stays
-# below 10 MB and half a minute.
-MAX_OBSERVABLE_PLOTS = 120
-MIN_PER_SKIM = 3
+# Plots of observables in all: one skim shows every one of its 31 or so, forty skims their worst three, and the page
+# stays below 10 MB and half a minute.
+MAX_OBSERVABLE_PLOTS, MIN_PER_SKIM = 120, 3
 
 
 @dataclass(frozen=True)
@@ -34,20 +33,23 @@ class Section:
     comparison: Comparison | None
 
 
-def write_page(figures: Mapping[str, Any], comparisons: Mapping[str, Comparison], path: Path) -> Path:
+def write_page(
+    figures: Mapping[str, Any], comparisons: Mapping[str, Comparison], path: Path, n_plots: int | None = None
+) -> Path:
     """Render the page; it takes its name only when it is complete.
 
     Args:
         figures: of an evaluation.
         comparisons: its comparisons, by skim.
         path: of the page.
+        n_plots: observables drawn of each skim, at most; None for as many as a page can take.
     """
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError as error:
         raise MissingExtra("jinja2", "report") from error
     skims = figures["skims"]
-    n_plots = max(MIN_PER_SKIM, MAX_OBSERVABLE_PLOTS // len(skims))
+    n_plots = plots_of_each(len(skims)) if n_plots is None else n_plots
     template = files("smartbkg.report").joinpath("page.html").read_text(encoding="utf-8")
     html = (
         Environment(autoescape=True, undefined=StrictUndefined)
@@ -65,6 +67,15 @@ def write_page(figures: Mapping[str, Any], comparisons: Mapping[str, Comparison]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, html.encode())
     return path
+
+
+def plots_of_each(n_skims: int) -> int:
+    """How many observables of each skim are drawn.
+
+    >>> plots_of_each(1), plots_of_each(40)
+    (120, 3)
+    """
+    return max(MIN_PER_SKIM, MAX_OBSERVABLE_PLOTS // n_skims)
 
 
 def worst_first(comparison: Comparison) -> list[ObservableComparison]:

@@ -18,8 +18,8 @@ from smartbkg.report.comparison import ObservableComparison
 
 INK, TRUE, WEIGHTED, BAND = "#1f2933", "#52606d", "#d64545", "#e4e7eb"
 PASS, FAIL = "#2b8a3e", "#8795a1"
-# Digits after the point of a coordinate in a plot: a hundredth of a pixel.
-_COORDINATE = re.compile(r"(\d+\.\d{2})\d+")
+# Where coordinates stand in an SVG, and what of them is less than a hundredth of a pixel.
+_PLACE, _TOO_FINE = re.compile(r' (?:d|x|y)="[^"]*"'), re.compile(r"(\.\d{2})\d+")
 
 
 def score_plot(figures: Mapping[str, Any]) -> str:
@@ -39,9 +39,11 @@ def score_plot(figures: Mapping[str, Any]) -> str:
 
 def observable_plot(result: ObservableComparison) -> str:
     """Before and after: unfiltered, weighted and unweighted histograms over the pulls."""
-    with _figure(4.2, 3.4) as (figure, out):
+    with _figure(3.75, 3.2) as (figure, out):
+        from matplotlib.ticker import MaxNLocator
+
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        figure.subplots_adjust(left=0.15, right=0.98, bottom=0.09, top=0.91, hspace=0.08)
+        figure.subplots_adjust(left=0.17, right=0.98, bottom=0.09, top=0.91, hspace=0.08)
         widths = np.diff(result.edges)
         centres = result.edges[:-1] + widths / 2
         upper.stairs(result.truth / widths, result.edges, color=TRUE, fill=True, alpha=0.25, label="all passing events")
@@ -58,12 +60,17 @@ def observable_plot(result: ObservableComparison) -> str:
         if result.unweighted.sum() > 0:
             scaled = result.unweighted * (result.truth.sum() / result.unweighted.sum())
             upper.stairs(scaled / widths, result.edges, color=FAIL, ls="--", label="kept, not weighted (scaled)")
-        upper.set(ylabel="events per unit", ylim=(0, None), title=result.name)
-        upper.legend(fontsize=7)
+        highest = max((result.truth / widths).max(), (result.weighted / widths).max(), 1e-9)
+        upper.set(ylabel="events per unit", ylim=(0, 1.45 * highest))  # the legend stands above the data
+        upper.ticklabel_format(axis="y", scilimits=(-3, 3))
+        figure.text(0.575, 0.94, result.name, ha="center", fontsize=10)  # a title of the axes looks for its place
+        upper.legend(fontsize=7, loc="upper right")
         lower.axhspan(-2, 2, color=BAND)
         lower.axhline(0, color=TRUE, lw=0.8)
         lower.plot(centres, result.pulls, "o", ms=3, color=WEIGHTED)
         lower.set(ylabel="pull", ylim=(-5, 5))
+        for axis in (upper.yaxis, lower.xaxis):
+            axis.set_major_locator(MaxNLocator(5))
     return out.getvalue()
 
 
@@ -125,4 +132,4 @@ def _figure(width: float, height: float) -> Iterator[tuple[Any, io.StringIO]]:
     text = out.getvalue()
     out.seek(0)
     out.truncate()
-    out.write(_COORDINATE.sub(r"\1", text[text.index("<svg") :]))
+    out.write(_PLACE.sub(lambda found: _TOO_FINE.sub(r"\1", found[0]), text[text.index("<svg") :]))

@@ -47,15 +47,15 @@ def figure_rows(figures: Mapping[str, Any], skim: str) -> list[Figure]:
     f = figures["skims"][skim]
     rows = [
         Figure("events", str(f["n_events"]), "that were evaluated; give ones that the network never saw"),
-        Figure("passing events", str(f["n_passing"]), f"pass {skim}"),
+        Figure("passing events", str(f["n_passing"]), f"of them pass {skim}"),
     ]
     if "problem" in f:
         return [*rows, Figure("no figures", f["problem"], "they need events that pass and events that fail")]
     rows += [
-        Figure("retention", f"{f['retention']:.2%}", f"of them pass {skim}"),
-        Figure("AUC", f"{f['auc']:.4f}", "area under the ROC curve"),
+        Figure("retention", f"{f['retention']:.2%}", "fraction of events that pass"),
+        Figure("AUC", f"{f['auc']:.4f} ± {f['auc_uncertainty']:.4f}", "area under the ROC curve"),
         Figure("kept fraction", f"{f['kept_fraction']:.2%}", "of all events, by importance sampling"),
-        Figure("speed-up", f"{f['reference']['speed_up']:.2f}", "unbiased sampling, with the published times"),
+        Figure("speed-up", _speed_up(f["reference"]), "unbiased sampling, with the published times"),
         Figure(
             "threshold speed-up",
             f"{f['reference']['threshold_speed_up']:.2f}",
@@ -67,7 +67,7 @@ def figure_rows(figures: Mapping[str, Any], skim: str) -> list[Figure]:
     ]
     if "measured" in f:
         times = ", ".join(f"{name} {value:.3f}" for name, value in f["measured"]["times_ms"].items())
-        rows.append(Figure("speed-up, times of here", f"{f['measured']['speed_up']:.2f}", f"ms an event: {times}"))
+        rows.append(Figure("speed-up, times of here", _speed_up(f["measured"]), f"ms an event: {times}"))
     return [*rows, *_comparison_rows(f)]
 
 
@@ -78,15 +78,15 @@ def skim_row(skim: str, figures: Mapping[str, Any]) -> list[str]:
         return [*first, *["-"] * (len(COLUMNS) - 2)]
     c = figures["comparison"]
     compared = ["-"] * 5
-    if c is not None:
+    if c is not None and c["n_bins"]:
         pulls = [_number(c[name], "+.2f") for name in ("largest_pull", "largest_paired_pull")]
         compared = [*pulls, _number(c["p_value"], ".3f")]
         compared += [_number(c[name], ".5f") for name in ("largest_kl", "largest_kl_expected")]
     return [
         *first,
         f"{figures['retention']:.2%}",
-        f"{figures['auc']:.4f}",
-        f"{figures['reference']['speed_up']:.2f}",
+        f"{figures['auc']:.3f} ± {figures['auc_uncertainty']:.3f}",
+        _speed_up(figures["reference"]),
         f"{figures['measured']['speed_up']:.2f}" if "measured" in figures else "-",
         f"{figures['reference']['threshold_speed_up']:.2f}",
         f"{figures['kept_fraction']:.2%}",
@@ -124,6 +124,10 @@ def _comparison_rows(f: Mapping[str, Any]) -> list[Figure]:
             f"in the mean for an unbiased filter with {c['effective_events']:.0f} effective events",
         ),
     ]
+
+
+def _speed_up(found: Mapping[str, Any]) -> str:
+    return f"{found['speed_up']:.2f} ± {found['speed_up_uncertainty']:.2f}"
 
 
 def _number(value: float | None, form: str) -> str:

@@ -35,7 +35,7 @@ def write_sample(
     batch = dataclasses.replace(batch, event_type=codes)
     energy = np.bincount(batch.event_index, batch.particles.energy_gev, n_events)
     kaons = np.bincount(batch.event_index, np.abs(batch.particles.pdg) == 321, n_events)
-    rules = {"feiHadronic": batch.counts > 16, "feiSL": kaons > 0, "TauGeneric": batch.counts < 0}
+    rules = {"feiHadronic": batch.counts > np.median(batch.counts), "feiSL": kaons > 0, "TauGeneric": batch.counts < 0}
     passed = {name: rules.get(name, energy > np.quantile(energy, 0.6)) for name in SKIMS}
     sample = LabelledSample(folder / f"events{seed}.parquet", folder / f"labels{seed}.parquet", batch, passed)
     with EventWriter(sample.events) as writer:

@@ -93,3 +93,10 @@ def test_one_class_is_refused_in_words(passed: bool, said: str) -> None:
 def test_scores_that_are_no_probabilities_are_refused(logit: float, p: float) -> None:
     with pytest.raises(BadScore):
         Judged(np.array([0.0, logit]), np.array([0.5, p]), np.array([True, False]))
+
+
+def test_uncertainties_are_the_spread_of_repeated_samples() -> None:
+    found = [figures_of(judged(1500, seed), TIMES, curves=False) for seed in range(120)]
+    for name, own in (("auc", lambda f: f), ("speed_up", lambda f: f["reference"])):
+        values = np.array([[own(f)[name], own(f)[f"{name}_uncertainty"]] for f in found])
+        assert values[:, 1].mean() == pytest.approx(values[:, 0].std(), rel=0.2)

@@ -207,3 +207,11 @@ def test_without_a_threshold_nothing_is_said_of_one() -> None:
     only = compare({"x": x}, p, {"x": x[keep]}, 1 / p[keep]).observables[0].to_json()
     assert "threshold_p_values" not in only
     assert only["smallest_threshold_p"] is None
+
+
+def test_an_observable_in_one_bin_has_no_divergence() -> None:
+    x = np.linspace(0, 1, 100)
+    result = compare({"x": x}, np.full(100, 0.5), {"x": x[::2]}, np.full(50, 2.0))
+    assert len(result.observables[0].truth) == 1
+    assert np.isnan(result.largest_kl)
+    json.dumps(result.to_json(), allow_nan=False)
