@@ -86,7 +86,7 @@ class MultiSkimPayloads(PayloadStack):
         unsaid = check_pair(scorer, config, *map(_named, used[:2]))
         if unsaid is not None:
             self.say_once(f"{self.sha256_of(used[0])} alone", unsaid)
-        return MultiSkimChoice(scorer, config, tuple(map(self.described, used)), " and ".join(map(_named, used)))
+        return MultiSkimChoice(scorer, config, tuple(map(self.described, used)), _listed(used))
 
 
 def open_files(weights_file: Path, config_file: Path) -> MultiSkimChoice:
@@ -170,3 +170,9 @@ def _fits(scorer: MultiSkimScorer, own: str, single: str, config: SmartBackgroun
 
 def _named(resolved: Resolved) -> str:
     return f"{resolved.payload} of {resolved.tag}"
+
+
+def _listed(used: tuple[Resolved, ...]) -> str:
+    """All of them, tag by tag."""
+    names = {each.tag: ", ".join(str(other.payload) for other in used if other.tag == each.tag) for each in used}
+    return "; ".join(f"{payloads} of {tag}" for tag, payloads in names.items())

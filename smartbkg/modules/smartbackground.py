@@ -107,7 +107,7 @@ class SmartBackground(Module):
         self._used: list[dict[str, Any]] = []
         self._activations: list[dict[str, Any]] = []
         self._unknown_pdgs: dict[int, int] = {}
-        self._n_kept, self._n_empty = 0, 0
+        self._n_kept, self._n_empty, self._said_earlier = 0, 0, False
         self._n_sampled = np.zeros(len(self.names), np.int64)
         self._sum_of_weights = np.zeros(len(self.names))
         if self.files is not None:
@@ -122,15 +122,14 @@ class SmartBackground(Module):
         """Resolve the payloads that hold for this run."""
         if self._models is None:
             return
-        run = Run(self.exp, self.run)
-        choice = self._models.choose(run)
+        choice = self._models.choose(Run(self.exp, self.run))
         if any(entry not in self._used for entry in choice.models):
-            log.info("from run %s: %s", run, choice.names)
+            log.info("from run %d:%d: %s", self.exp, self.run, choice.names)
         self._use(choice)
 
     def event_batch(self, store: Store) -> NDArray[np.bool_]:
         """Features, probabilities, decision, extra info."""
-        self._refuse_filtered(store)
+        self._check_earlier(store)
         event_type = self._numbers_of_types(store)  # (B,)
         features = build_bridged(store.mc_particles, self._table)
         probability = self._probability(features, event_type)  # (B, S)
@@ -244,14 +243,18 @@ class SmartBackground(Module):
             return uniform(seed, **event, stream=f"{STREAM}/each", index=np.array(self.codes))
         return uniform(seed, **event, stream=STREAM)
 
-    def _refuse_filtered(self, store: Store) -> None:
-        """Weights of an earlier filter would be lost, and what it threw away is missing for every other skim."""
+    def _check_earlier(self, store: Store) -> None:
+        """Weights of this filter would be lost, and what it threw away is missing for other skims; others multiply."""
         there = sorted(name for name in store.extra if name in (self.columns if self.debug else self._own))
         if there:
             raise FrameworkError(
                 f"extra info {', '.join(there)} is there already: these events went through SmartBackground before. "
                 "Begin with the generated events, and give all skims to one filter (a CombinedSkim, or several codes)"
             )
+        earlier = sorted(name for name in store.extra if name == "weight" or name.startswith(WEIGHT))
+        if earlier and not self.debug and not self._said_earlier:
+            log.warning("events carry %s of an earlier filter: multiply by it", ", ".join(earlier))
+            self._said_earlier = True
 
 
 def _skims(codes: Sequence[int], names: Sequence[str]) -> tuple[list[int], list[str]]:

@@ -202,7 +202,10 @@ def test_skims_choose_the_multi_skim_filter(folder: Path, tmp_path: Path) -> Non
         weight = extra[f"weight_{name}"]
         lines.append(f"{name}: {(weight > 0).sum()} events, sum of weights {weight.sum():.1f}")
     assert result.stdout.splitlines() == lines
-    assert "SmartBackgroundWeights_default_batched r1 of SmartBackground" in result.stderr
+    assert (
+        "from run 0:1: SmartBackgroundWeights_default r1, SmartBackgroundConfig_default r1, "
+        "SmartBackgroundWeights_default_batched r1 of SmartBackground\n"
+    ) in result.stderr
     assert len(read_events(kept)) + len(read_events(rejected)) == N_EVENTS
 
 

@@ -105,7 +105,7 @@ def test_the_examples_run_as_users_run_them(tmp_path: Path, example: str, words:
         text=True,
     )
     assert said in done.stdout
-    assert "SmartBackgroundWeights_default r1 of SmartBackground" in done.stderr
+    assert "SmartBackgroundWeights_default_batched r1 of SmartBackground" in done.stderr
     assert (tmp_path / "out.parquet").exists()
 
 

@@ -113,7 +113,7 @@ def test_batches_of_other_weights_are_left_aside_and_that_is_said_once(
     with client_of(store, "mine") as client:
         chosen = payloads(client)
         for number in (1, 2):
-            assert chosen.choose(Run(0, number)).names == f"{WEIGHTS} r2 of mine and {CONFIG} r2 of mine"
+            assert chosen.choose(Run(0, number)).names == f"{WEIGHTS} r2, {CONFIG} r2 of mine"
     (line,) = said(caplog)
     assert line == (
         f"{BATCHED} r1 of SmartBackground is not made of {WEIGHTS} r2 of mine: "

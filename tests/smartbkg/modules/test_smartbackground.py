@@ -418,6 +418,17 @@ def test_events_that_were_filtered_before_are_refused(events: Path, pair: dict[s
     assert set(both(tmp_path)[0].extra) == {"weight_feiHadronic", "SmartBKG_Prediction_feiHadronic"}
 
 
+def test_weights_of_another_filter_are_kept_and_said_once(
+    batch: EventBatch, pair: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_events(tmp_path / "e.parquet", batch.with_extra(weight=np.full(len(batch), 2.0)))
+    run_filter(path, tmp_path, SmartBackground(**FEI, **pair), batch_size=50)
+    assert set(both(tmp_path)[0].extra) == {"weight", "weight_feiHadronic"}
+    assert [line for line in warnings_in(caplog) if "earlier" in line] == [
+        "events carry weight of an earlier filter: multiply by it"
+    ]
+
+
 def test_predictions_of_a_debug_job_do_not_stand_in_the_way_of_a_filter(
     events: Path, pair: dict[str, Path], tmp_path: Path
 ) -> None:
