@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from smartbkg.recipe import Step, open_recipe, remember
+from smartbkg.recipe import Step, alone, open_recipe, remember
 
 PLAN_FILE = "quickstart.json"
 TAG = "SmartBKG_GATGAP"
@@ -72,7 +72,8 @@ def run(directory: Path, plan: Plan, workers: int, say: Callable[[str], None]) -
         StepFailed: a command ended with an error; everything before it stays.
     """
     remember(directory / PLAN_FILE, asdict(plan), "quickstart")
-    open_recipe(directory, plan.store, say).run(steps(plan, workers))
+    with alone(directory, "quickstart"):
+        open_recipe(directory, plan.store, say).run(steps(plan, workers))
 
 
 def _sample(

@@ -12,16 +12,20 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+import filelock
+
 from smartbkg.atomic import write_atomically
-from smartbkg.errors import OtherPlan, StepFailed
+from smartbkg.errors import OtherPlan, QuickstartError, StepFailed
 
 LOGS: Final = "logs"
+LOCK: Final = ".recipe.lock"
 # A stack in force outside must not lead a recipe to other tags, nor what came with the installation stand in for what
 # the recipe publishes.
 _HIDDEN: Final = frozenset({"CONDITIONS_TAGS", "BELLE2_CONDB_GLOBALTAG"})
@@ -172,6 +176,24 @@ def remember(path: Path, asked: Mapping[str, Any], what: str) -> None:
     elif any(path.parent.iterdir()):
         raise OtherPlan(path.parent, {}, asked, what)
     write_atomically(path, json.dumps(asked, indent=1).encode())
+
+
+@contextmanager
+def alone(directory: Path, what: str) -> Iterator[None]:
+    """Keep a recipe's folder for this process; the claim ends with the process, however it ends.
+
+    Raises:
+        QuickstartError: another process is at work there.
+    """
+    lock = filelock.FileLock(directory / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise QuickstartError(f"another process makes the {what} in {directory}: wait until it has ended") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _text(log: Path) -> str:

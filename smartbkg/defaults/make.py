@@ -23,7 +23,7 @@ from smartbkg.defaults.plan import (
     training_lanes,
 )
 from smartbkg.errors import DefaultsDamaged
-from smartbkg.recipe import Recipe, open_recipe, remember
+from smartbkg.recipe import Recipe, alone, open_recipe, remember
 
 PLAN_FILE: Final = "defaults.json"
 # What two stages leave behind. SQLite may leave files beside its own.
@@ -53,20 +53,21 @@ def make(directory: Path, plan: Plan, training: Training, making: Making, say: C
 
     Raises:
         OtherPlan: the folder was made with other settings.
+        QuickstartError: another process is at work there.
         StepFailed: a command ended with an error; everything before it stays.
         DefaultsDamaged: the result is too large.
     """
     remember(directory / PLAN_FILE, asdict(plan), "defaults")
-    if making.again:
-        _forget(directory, _EVALUATION)
-    recipe = open_recipe(directory, None, say)
-    last = STAGES.index(making.until)
-    for stage in STAGES[: last + 1]:
-        say(f"\n## {stage}")
-        _run_stage(recipe, stage, plan, training, making)
-    if making.until == STAGES[-1] and making.install:
-        install(directory / "snapshot", FOLDER)
-        say(f"\n{size_bytes(FOLDER) / 1e6:.1f} MB in {FOLDER}")
+    with alone(directory, "defaults"):
+        if making.again:
+            _forget(directory, _EVALUATION)
+        recipe = open_recipe(directory, None, say)
+        for stage in STAGES[: STAGES.index(making.until) + 1]:
+            say(f"\n## {stage}")
+            _run_stage(recipe, stage, plan, training, making)
+        if making.until == STAGES[-1] and making.install:
+            install(directory / "snapshot", FOLDER)
+            say(f"\n{size_bytes(FOLDER) / 1e6:.1f} MB in {FOLDER}")
     for line, seconds in recipe.times_s.items():
         say(f"{seconds:9.1f} s  {line}")
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from smartbkg.errors import OtherPlan, StepFailed
-from smartbkg.recipe import LOGS, Recipe, Step, open_recipe, remember
+from smartbkg.recipe import LOGS, Recipe, Step, alone, open_recipe, remember
 
 
 def python(code: str, output: str | None = None, needed_until: str | None = None) -> Step:
@@ -90,3 +92,14 @@ def test_the_commands_of_a_recipe_see_no_tags_of_others_and_no_defaults(
     assert "CONDITIONS_TAGS" not in environment
     assert environment["SMARTBKG_DEFAULTS"] == "off"
     assert f"export CONDITIONS_URL=sqlite:///{tmp_path / 'conditions.sqlite'}" in said
+
+
+def test_one_process_at_a_time_works_in_a_folder(tmp_path: Path) -> None:
+    with alone(tmp_path, "recipe"):
+        code = (
+            "import pathlib, sys; from smartbkg.recipe import alone\nwith alone(pathlib.Path(sys.argv[1]), 'recipe'): 1"
+        )
+        other = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
+        assert f"another process makes the recipe in {tmp_path}" in other.stderr
+    with alone(tmp_path, "recipe"):
+        pass
