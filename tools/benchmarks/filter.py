@@ -61,6 +61,7 @@ class Filter:
     exported: dict[int, Logits]
     torch: Logits
     single: dict[int, Logits]
+    integers: dict[int, Logits]
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def _gatgap(checkpoint: Path | None, folder: Path, threads: list[int]) -> Filter
     def in_torch(features: Features, _: NDArray[Any]) -> NDArray[np.float64]:
         return network_logits(opened.network, features.network_inputs())[:, None]
 
-    return Filter("GATGAP", build, {count: exported(count) for count in threads}, in_torch, {})
+    return Filter("GATGAP", build, {count: exported(count) for count in threads}, in_torch, {}, {})
 
 
 def _multiskim(checkpoint: Path | None, folder: Path, threads: list[int]) -> Filter:
@@ -161,13 +162,14 @@ def _multiskim(checkpoint: Path | None, folder: Path, threads: list[int]) -> Fil
     files = folder / "single.onnx", folder / "batched.onnx"
     export_pair(*files, network, manifest)
     single, batched = ({count: open_multiskim(path, count).logits for count in threads} for path in files)
+    integers = {count: open_multiskim(files[0], count, precision="int8").logits for count in threads}
 
     def in_torch(features: Features, kinds: NDArray[Any]) -> NDArray[np.float64]:
         tensors = (torch.from_numpy(array)[None] for array in (features.x, features.token, features.mother))
         with torch.inference_mode():
             return network(*tensors, torch.from_numpy(kinds.astype(np.int64))).numpy()
 
-    return Filter("multi-skim", build_bridged, batched, in_torch, single)
+    return Filter("multi-skim", build_bridged, batched, in_torch, single, integers)
 
 
 def _cases(each: Filter, batch: EventBatch, threads: list[int]) -> list[Case]:
@@ -183,11 +185,12 @@ def _cases(each: Filter, batch: EventBatch, threads: list[int]) -> list[Case]:
         for count in threads:
             run = partial(_all, each.exported[count], features, kinds, parts)
             cases.append(Case(each.name, f"exported, batches of {size}", count, n, run))
-    ones = [slice(row, row + 1) for row in range(few)]
     for count in threads:
-        if each.single:
-            run = partial(_all, each.single[count], features, kinds, ones)
-            cases.append(Case(each.name, "exported for one event", count, few, run))
+        for form, logits in (("for one event", each.single), ("for one event, int8", each.integers)):
+            if count in logits:
+                run = partial(_all, logits[count], features, kinds, [slice(0, few)])
+                cases.append(Case(each.name, f"exported {form}", count, few, run))
+    ones = [slice(row, row + 1) for row in range(few)]
     cases.append(Case(each.name, PEER, 1, few, partial(_all, each.torch, features, kinds, ones)))
     return cases
 
@@ -229,11 +232,18 @@ def _facts(each: Filter, batch: EventBatch) -> dict[str, Any]:
     kinds = np.resize(np.arange(len(EVENT_TYPES)), len(few))
     ones = [slice(row, row + 1) for row in range(len(few))]
     reference = _all(each.torch, few, kinds, ones)
-    differences = [np.abs(logits(few, kinds) - reference).max() for logits in each.exported.values()]
-    return {
+
+    def change(forms: dict[int, Logits]) -> NDArray[np.float64]:
+        return np.abs([logits(few, kinds) - reference for logits in forms.values()])
+
+    facts = {
         "particles_per_event": round(float(features.counts.mean()), 1),
-        "largest_logit_difference": float(max(differences)),
+        "largest_logit_difference": float(max(change(forms).max() for forms in (each.exported, each.single) if forms)),
     }
+    if each.integers:
+        rough = change(each.integers)
+        facts |= {"int8_mean_logit_change": float(rough.mean()), "int8_largest_logit_change": float(rough.max())}
+    return facts
 
 
 def _text(result: dict[str, Any]) -> str:
@@ -243,6 +253,9 @@ def _text(result: dict[str, Any]) -> str:
             f"\n{name}: {facts['particles_per_event']} particles an event; "
             f"largest difference of a logit from torch {facts['largest_logit_difference']:.1e}"
         )
+        if "int8_mean_logit_change" in facts:
+            mean, largest = facts["int8_mean_logit_change"], facts["int8_largest_logit_change"]
+            lines.append(f"int8 changes a logit by {mean:.4f} on average, {largest:.4f} at most")
         lines.append(f"{'':28}{'threads':>8}{'events/s':>10}{'× peer':>8}{'CPU ms/event':>14}{'× less':>8}")
         lines += [
             f"{row['case']:28}{row['threads']:8d}{row['events_per_s']:10d}{row['times_faster_than_peer']:8.2f}"
