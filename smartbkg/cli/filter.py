@@ -56,13 +56,17 @@ class _Choices:
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Kept events.")
 @click.option("--rejected", type=click.Path(path_type=Path, dir_okay=False), help="Write the other events here.")
 @click.option("--seed", type=int, help="Of the draws; needed without --threshold or --debug.")
-@click.option(
-    "--skims", help="The multi-skim filter, for NAME,NAME,... (NAME=CODE for a skim that is not in the list)."
-)
+@click.option("--skims", help="The multi-skim filter, for NAME,NAME,... as `smartbkg skim` takes them.")
 @click.option("--debug", is_flag=True, help="With --skims: keep all events, and write the probabilities.")
 @click.option("--independent-draws", is_flag=True, help="With --skims: a draw for each skim; keeps more events.")
 @click.option("--event-type", help="With --skims: type of all events, in place of what they say themselves.")
-@click.option("--activation", nargs=2, type=float, help="With --skims: a and b for all, in place of the fitted ones.")
+@click.option(
+    "--activation",
+    nargs=2,
+    type=float,
+    metavar="A B",
+    help="With --skims: a and b for all, in place of the fitted ones.",
+)
 @click.option("--weights-file", type=click.Path(path_type=Path), help="With --skims: this file, not the database.")
 @click.option("--config-file", type=click.Path(path_type=Path), help="The configuration of --weights-file.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Keep where score >= threshold. Biased; 0 keeps all.")

@@ -195,6 +195,17 @@ def test_events_of_unknown_type_need_one(batch: EventBatch, pair: dict[str, Path
     assert len(both(tmp_path)[0]) > 20
 
 
+def test_types_are_told_to_the_network_by_the_numbers_of_its_configuration(
+    events: Path, batch: EventBatch, tmp_path: Path
+) -> None:
+    backwards = {name: 6 - number for number, name in enumerate(EVENT_TYPES)}
+    weights, config = write_pair(tmp_path / "pair", event_types=backwards)
+    run_filter(events, tmp_path, everything(debugMode=True, weights_file=weights, config_file=config))
+    found = both(tmp_path)[0].extra["SmartBKG_Prediction_feiHadronic"]
+    renumbered = replace(batch, event_type=(6 - batch.event_type).astype(np.int8))
+    np.testing.assert_allclose(found, probabilities(renumbered)[:, 0], rtol=2e-5)
+
+
 def test_a_type_that_the_network_does_not_know_is_named(events: Path, tmp_path: Path) -> None:
     weights, config = write_pair(tmp_path / "pair", event_types={"charged": 0, "mixed": 1})
     with pytest.raises(ModuleFailed, match=r"unknown event type 'uubar'.*known: charged, mixed") as caught:
