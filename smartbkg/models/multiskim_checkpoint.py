@@ -53,8 +53,11 @@ def load_multiskim(path: Path | str) -> MultiSkimCheckpoint:
         raise ManifestMissing(path)
     manifest = MultiSkimManifest.from_json(values[MANIFEST_KEY], path)
     manifest.check_table(PdgTable.smartbackground(), path)
-    network = Transformer(_config(manifest, path))
-    network.load_state_dict(_checked(values.get(WEIGHTS_KEY), network, path))
+    config = _config(manifest, path)
+    with torch.device("meta"):  # shapes alone: a manifest must not ask for all the memory there is
+        state = _checked(values.get(WEIGHTS_KEY), Transformer(config), path)
+    network = Transformer(config)
+    network.load_state_dict(state)
     sha256 = hashlib.sha256(content).hexdigest()
     return MultiSkimCheckpoint(network.eval(), dataclasses.replace(manifest, checkpoint_sha256=sha256), sha256)
 
