@@ -32,6 +32,7 @@ DATABASE_DOORS = ("smartbkg/modules/", "smartbkg/publish/", "smartbkg/cli/")
 TORCH_ROOMS = ("smartbkg/models/", "smartbkg/training/")
 TORCH_FREE = (
     *("smartbkg/modules/", "smartbkg/scorer.py", "smartbkg/features.py", "smartbkg/training/metrics.py"),
+    *("smartbkg/multiskim_scorer.py", "smartbkg/sessions.py", "smartbkg/bridging.py", "smartbkg/trees.py"),
     *("smartbkg/evaluation/", "smartbkg/report/"),
 )
 
