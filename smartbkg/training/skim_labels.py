@@ -81,8 +81,7 @@ class PackedLabels:
         self._labels: dict[int, Labels] = {}
         for number in np.unique(event_type).tolist():
             rows = event_type == number
-            exp, run, event = (key[rows] for key in keys)
-            self._labels[number] = Labels((exp, run, event), bits[rows])
+            self._labels[number] = Labels((keys[0][rows], keys[1][rows], keys[2][rows]), bits[rows])
 
     def of(self, keys: EventKeys, event_type: NDArray[np.int8]) -> NDArray[np.uint8]:
         """(B, ceil(S / 8)) labels of these events.
@@ -93,14 +92,13 @@ class PackedLabels:
         found = np.empty((len(event_type), self._width), dtype=np.uint8)
         for number in np.unique(event_type).tolist():
             rows = np.flatnonzero(event_type == number)
-            exp, run, event = (key[rows] for key in keys)
             labels = self._labels.get(number, self._labels.get(UNKNOWN_TYPE))
             if labels is None:
                 raise TrainingError(
                     f"no label for any {EVENT_TYPES[number]} event, the first is {event_name(keys, int(rows[0]))}: "
                     f"label the same event files that are trained on"
                 )
-            found[rows] = labels.of((exp, run, event))
+            found[rows] = labels.of((keys[0][rows], keys[1][rows], keys[2][rows]))
         return found
 
 

@@ -1,44 +1,83 @@
-"""Small multi-skim networks with random weights, and padded events for them."""
+"""Samples of two event types with labels of several skims, small enough to learn from in seconds."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
 
-from smartbkg.bridging import build_bridged
-from smartbkg.features import Features
-from smartbkg.models.transformer import Transformer, TransformerConfig
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from smartbkg.events import EVENT_TYPES, EventBatch, EventWriter, event_type_code
+from smartbkg.models.transformer import TransformerConfig
+from smartbkg.training.multiskim_config import MultiSkimConfig
 from support.events import decay_trees
+from support.generated import generated
 
-SMALL_TRANSFORMER = TransformerConfig(n_skims=3, d_model=16, heads=4, layers=2, d_hidden=24, d_embedding=8, d_head=16)
-
-
-def random_transformer(config: TransformerConfig = SMALL_TRANSFORMER, seed: int = 1) -> Transformer:
-    """A network whose every parameter is random and whose logits spread by about 1."""
-    torch.manual_seed(seed)
-    network = Transformer(config)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            if parameter.ndim == 1:
-                parameter.add_(torch.randn_like(parameter) * 0.2)
-        network.relation.add_(torch.randn_like(network.relation))
-        network.logits.weight.mul_(5.0)  # events must differ by more than rounding
-    return network.eval().requires_grad_(False)
+SMALL_MODEL = TransformerConfig(
+    d_model=16, heads=2, layers=1, d_hidden=16, d_embedding=8, queries=2, d_head=16, doublings=2
+)
+SMALL_CONFIG = MultiSkimConfig(
+    model=SMALL_MODEL, epochs=3, epoch_events=256, batch_size=32, validation_fraction=0.3, learning_rate=1e-2, rare=10.0
+)
+SKIMS = ("manyKaons", "manyPhotons")
+REAL_PHOTONS = 12  # half of the generated B pairs have as many
 
 
-def pad(features: Features, event_type: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Inputs of the torch network, padded to the longest event."""
-    b, p = len(features), int(features.counts.max(initial=1))
-    event = torch.from_numpy(features.counts).repeat_interleave(torch.from_numpy(features.counts))
-    row = torch.arange(b).repeat_interleave(torch.from_numpy(features.counts))
-    place = torch.arange(len(event)) - torch.from_numpy(features.offsets[:-1])[row]
-    x, pdg, mother = torch.zeros(b, p, 8), torch.full((b, p), -1), torch.full((b, p), -1)
-    x[row, place] = torch.from_numpy(features.x)
-    pdg[row, place] = torch.from_numpy(features.token)
-    mother[row, place] = torch.from_numpy(features.mother)
-    return x, pdg, mother, event_type
+@dataclass(frozen=True)
+class Sample:
+    """Event files and the skimmed files of the same events."""
+
+    events: tuple[Path, ...]
+    labels: tuple[Path, ...]
 
 
-def padded(n_events: int, seed: int = 1) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """x, pdg, mother, c of random decay trees of several types."""
-    return pad(build_bridged(decay_trees(n_events, seed)), torch.arange(n_events) % 7)
+def typed(batch: EventBatch, event_type: str) -> EventBatch:
+    """The same events as if they were of another type."""
+    return dataclasses.replace(batch, event_type=np.full(len(batch), event_type_code(event_type), np.int8))
+
+
+def counts_of(batch: EventBatch, *pdgs: int) -> NDArray[np.int64]:
+    """(B,) particles of these codes, either charge."""
+    chosen = np.isin(np.abs(batch.particles.pdg), pdgs)
+    return np.bincount(batch.event_index, chosen, len(batch)).astype(np.int64)
+
+
+def skim_labels(batch: EventBatch, photons: int = 1) -> dict[str, NDArray[np.bool_]]:
+    """Two skims that a network can learn: events with at least so many kaons, or photons."""
+    return {"manyKaons": counts_of(batch, 321, 310) >= 3, "manyPhotons": counts_of(batch, 22) >= photons}
+
+
+def write_events(path: Path, batch: EventBatch) -> Path:
+    """An event file."""
+    with EventWriter(path) as writer:
+        writer.write(batch)
+    return path
+
+
+def write_flags(path: Path, batch: EventBatch, flags: dict[str, NDArray[np.bool_]]) -> Path:
+    """A file as `smartbkg skim` writes it, with one variable beside the flags."""
+    keys = {"exp": batch.exp, "run": batch.run, "event": batch.event}
+    kinds = [EVENT_TYPES[number] for number in batch.event_type]
+    pq.write_table(pa.table({**keys, "event_type": kinds, **flags, "n_tracks": batch.counts.astype(np.float32)}), path)
+    return path
+
+
+def write_sample(folder: Path, *batches: EventBatch, photons: int = 1) -> Sample:
+    """Files of batches that are labelled with `skim_labels`."""
+    events = tuple(write_events(folder / f"{i}.parquet", batch) for i, batch in enumerate(batches))
+    labels = tuple(write_flags(folder / f"{i}.skim.parquet", b, skim_labels(b, photons)) for i, b in enumerate(batches))
+    return Sample(events, labels)
+
+
+def real_sample(folder: Path, n_events: int = 500) -> Sample:
+    """Generated B pairs and light quarks, numbered alike."""
+    return write_sample(folder, generated("mixed", n_events), generated("uubar", n_events), photons=REAL_PHOTONS)
+
+
+def toy_batches(n_events: int = 60) -> tuple[EventBatch, EventBatch]:
+    """Random decay trees as two types, numbered alike."""
+    return typed(decay_trees(n_events, seed=1), "mixed"), typed(decay_trees(n_events, seed=2, depth=2), "uubar")
