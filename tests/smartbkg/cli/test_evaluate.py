@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
+from conditions.cli import main as conditions_main
 from smartbkg.cli import main
 from smartbkg.evaluation.summary import evaluation_summary
 from smartbkg.events import read_events
@@ -22,6 +23,7 @@ from smartbkg.smartbackground import BATCHED_FILE
 from smartbkg.training import metrics
 from support.evaluated import write_sample
 from support.networks import SMALL_CONFIG, random_network, write_model
+from support.trained import write_trained
 from support.trained_multiskim import write_multiskim
 from support.training import SKIM, ToySample, write_toy_sample
 
@@ -210,3 +212,19 @@ def test_only_the_skims_that_are_asked_for(tmp_path: Path) -> None:
     options += ["--labels", str(sample.labels), "--skim", "feiSL", "--json"]
     figures = json.loads(CliRunner().invoke(main, options).stdout)
     assert list(figures["skims"]) == ["feiSL"]
+
+
+def test_published_figures_stand_side_by_side_in_a_payload_diff(toy: ToySample, tmp_path: Path) -> None:
+    store = str(tmp_path / "store.db")
+    for seed in (1, 2):
+        trained = write_trained(tmp_path / str(seed), seed)
+        result = evaluate(trained, toy, "--store-in", str(trained))
+        assert result.exit_code == 0, result.output
+        published = CliRunner().invoke(main, ["publish", str(trained), "--store", store, "--tag", f"seed{seed}"])
+        assert published.exit_code == 0, published.output
+    words = ["payload", "diff", "GATGAPgen.onnx@1", "GATGAPgen.onnx@2", "--store", store, "--format", "json"]
+    shown = CliRunner().invoke(conditions_main, words)
+    rows = {row["path"]: row for row in json.loads(shown.stdout)["metadata"]["rows"]}
+    for side, seed in (("left", 1), ("right", 2)):
+        figures = json.loads((tmp_path / str(seed) / "evaluation.json").read_text())["skims"][SKIM]
+        assert float(rows[f".evaluation.skims.{SKIM}.auc"][side]) == pytest.approx(figures["auc"], rel=1e-5)
