@@ -22,6 +22,7 @@ COMMANDS = {
     "generate": "smartbkg.cli.generate:generate",
     "publish": "smartbkg.cli.publish:publish",
     "quickstart": "smartbkg.cli.quickstart:quickstart",
+    "retention": "smartbkg.cli.retention:retention",
     "simulate": "smartbkg.cli.simulate:simulate",
     "skim": "smartbkg.cli.skim:skim",
     "train": "smartbkg.cli.train:train",
