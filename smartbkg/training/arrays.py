@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from smartbkg.atomic import write_atomically
+from smartbkg.errors import BadEvent
 from smartbkg.events import EventBatch, read_batches
+from smartbkg.features import Features
 
 INDEX = "index.json"
 Kinds = Mapping[str, DTypeLike]
@@ -70,6 +72,18 @@ def mapped(path: Path, kind: DTypeLike) -> NDArray[Any]:
     return np.memmap(path, dtype=kind, mode="r") if path.stat().st_size else np.empty(0, dtype=kind)
 
 
+def naming_file(build: Callable[[EventBatch], Features], batch: EventBatch, source: Path | str) -> Features:
+    """What `build` makes of a batch; an event that has no features names its file.
+
+    Raises:
+        BadEvent
+    """
+    try:
+        return build(batch)
+    except BadEvent as error:
+        raise BadEvent(f"{source}: {error}") from error
+
+
 def identity_of(paths: Sequence[Path | str]) -> list[list[str | int]]:
     """What tells that files are still the same: their place, size and time.
 
@@ -85,12 +99,14 @@ def identity_of(paths: Sequence[Path | str]) -> list[list[str | int]]:
     return found
 
 
-def event_batches(paths: Iterable[Path | str], progress: Callable[[int], None] | None = None) -> Iterator[EventBatch]:
-    """Batches of all event files; `progress` is told the number of events done."""
+def event_batches(
+    paths: Iterable[Path | str], progress: Callable[[int], None] | None = None
+) -> Iterator[tuple[Path | str, EventBatch]]:
+    """Batches of all event files, each with its file; `progress` is told the number of events done."""
     done = 0
     for path in paths:
         for batch in read_batches(path):
-            yield batch
+            yield path, batch
             done += len(batch)
             if progress is not None:
                 progress(done)

@@ -6,11 +6,9 @@ resumed training does not build them again. Letters: `B` events, `N` particles.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +16,25 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from smartbkg.atomic import write_atomically
 from smartbkg.draws import block_seed, uniform
-from smartbkg.errors import BadEvent, ColumnsMissing, TrainingError
-from smartbkg.events import EventBatch, read_batches, to_array
+from smartbkg.errors import ColumnsMissing, TrainingError
+from smartbkg.events import EventBatch, to_array
 from smartbkg.features import GATGAP_SPEC, Features, FeatureSpec, build
 from smartbkg.matching import NOT_FOUND, EventIndex, EventKeys, event_name, join_keys
 from smartbkg.parquet import read_schema, read_tables
+from smartbkg.training.arrays import (
+    event_batches,
+    identity_of,
+    mapped,
+    naming_file,
+    read_index,
+    write_arrays,
+    write_index,
+)
 
 # x as the network reads it; tokens and mothers small, since a training set may have 10^8 particles.
 _PARTICLE_FILES = {"x": np.float32, "token": np.int16, "mother": np.int32}
 _EVENT_FILES = {"counts": np.int64, "passed": np.bool_, "exp": np.int32, "run": np.int32, "event": np.int64}
-_INDEX = "index.json"
 KEYS = {"exp": pa.int32(), "run": pa.int32(), "event": pa.int64()}
 
 
@@ -149,15 +154,12 @@ def prepare(
         EventTwice: an event in two files.
         EventDataError: as the files' readers.
     """
-    sources = {"events": _identity(events), "labels": _identity(labels), "skim": skim, "spec": spec.digest}
-    if _index(folder).get("sources") != sources:
-        known = read_labels(labels, skim)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / _INDEX).unlink(missing_ok=True)
-        digest = _write(folder, _batches(events, progress), known, spec)
-        # The index comes last: a folder without one is half done and is built again.
-        write_atomically(folder / _INDEX, json.dumps({"sources": sources, "digest": digest}).encode())
-    opened = _open(folder, _index(folder)["digest"], spec)
+    sources = {"events": identity_of(events), "labels": identity_of(labels), "skim": skim, "spec": spec.digest}
+    if read_index(folder).get("sources") != sources:
+        parts = _parts(event_batches(events, progress), read_labels(labels, skim), spec)
+        digest = write_arrays(folder, {**_PARTICLE_FILES, **_EVENT_FILES}, parts, spec.digest)
+        write_index(folder, {"sources": sources, "digest": digest})
+    opened = _open(folder, read_index(folder)["digest"], spec)
     EventIndex(opened.keys)  # refuses events that are there twice
     return opened
 
@@ -177,47 +179,20 @@ def balanced_batches(
     return [np.concatenate([yes[i : i + half], no[i : i + half]]) for i in range(0, len(yes), half)]
 
 
-def _batches(
-    paths: Iterable[Path | str], progress: Callable[[int], None] | None
-) -> Iterator[tuple[Path | str, EventBatch]]:
-    done = 0
-    for path in paths:
-        for batch in read_batches(path):
-            yield path, batch
-            done += len(batch)
-            if progress is not None:
-                progress(done)
-
-
-def _write(folder: Path, batches: Iterator[tuple[Path | str, EventBatch]], labels: Labels, spec: FeatureSpec) -> str:
-    """Append all events to the files of the folder; returns the digest of their content."""
-    digest = hashlib.sha256(spec.digest.encode())
-    streams = {name: (folder / name).open("wb") for name in (*_PARTICLE_FILES, *_EVENT_FILES)}
-    try:
-        for path, batch in batches:
-            features = _built(batch, spec, path)
-            keys = (batch.exp, batch.run, batch.event)
-            columns: dict[str, NDArray[Any]] = {"x": features.x, "token": features.token, "mother": features.mother}
-            columns |= {"counts": features.counts, "passed": labels.of(keys), **dict(zip(KEYS, keys, strict=True))}
-            for name, kind in {**_PARTICLE_FILES, **_EVENT_FILES}.items():
-                raw = np.ascontiguousarray(columns[name], dtype=kind).tobytes()
-                streams[name].write(raw)
-                digest.update(raw)
-        for stream in streams.values():
-            stream.flush()
-            os.fsync(stream.fileno())  # a power cut must not leave an index beside data that never reached the disk
-    finally:
-        for stream in streams.values():
-            stream.close()
-    return digest.hexdigest()
-
-
-def _built(batch: EventBatch, spec: FeatureSpec, source: Path | str) -> Features:
-    """Features; an event that has none names its file."""
-    try:
-        return build(batch, spec)
-    except BadEvent as error:
-        raise BadEvent(f"{source}: {error}") from error
+def _parts(
+    batches: Iterator[tuple[Path | str, EventBatch]], labels: Labels, spec: FeatureSpec
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """Arrays of each batch as they go to disk."""
+    for path, batch in batches:
+        features = naming_file(partial(build, spec=spec), batch, path)
+        keys = (batch.exp, batch.run, batch.event)
+        particles: dict[str, NDArray[Any]] = {"x": features.x, "token": features.token, "mother": features.mother}
+        yield {
+            **particles,
+            "counts": features.counts,
+            "passed": labels.of(keys),
+            **dict(zip(KEYS, keys, strict=True)),
+        }
 
 
 def _open(folder: Path, digest: str, spec: FeatureSpec) -> TrainingSet:
@@ -229,26 +204,6 @@ def _open(folder: Path, digest: str, spec: FeatureSpec) -> TrainingSet:
     offsets = np.concatenate([[0], np.cumsum(events["counts"])]).astype(np.int64)
     if offsets[-1] == 0:
         raise TrainingError(f"no particle in any of {len(events['passed'])} events: there is nothing to learn from")
-    x, token, mother = (np.memmap(folder / name, dtype=kind, mode="r") for name, kind in _PARTICLE_FILES.items())
+    x, token, mother = (mapped(folder / name, kind) for name, kind in _PARTICLE_FILES.items())
     features = Features(x.reshape(int(offsets[-1]), -1), token, mother, offsets)
     return TrainingSet(features, events["passed"], (events["exp"], events["run"], events["event"]), digest, spec)
-
-
-def _index(folder: Path) -> dict[str, Any]:
-    """What the folder holds; nothing when nobody can tell, and it is built again."""
-    try:
-        values = json.loads((folder / _INDEX).read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
-
-
-def _identity(paths: Sequence[Path | str]) -> list[list[str | int]]:
-    """What tells that a file is still the same."""
-    found: list[list[str | int]] = []
-    for path in map(Path, paths):
-        if not path.exists():
-            raise FileNotFoundError(f"no file {path}")
-        state = path.stat()
-        found.append([str(path.resolve()), state.st_size, state.st_mtime_ns])
-    return found

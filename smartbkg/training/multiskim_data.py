@@ -23,7 +23,15 @@ from smartbkg.events import EVENT_TYPES, EventBatch
 from smartbkg.features import Features
 from smartbkg.matching import EventIndex, EventKeys, event_name
 from smartbkg.pdg import PdgTable
-from smartbkg.training.arrays import event_batches, identity_of, mapped, read_index, write_arrays, write_index
+from smartbkg.training.arrays import (
+    event_batches,
+    identity_of,
+    mapped,
+    naming_file,
+    read_index,
+    write_arrays,
+    write_index,
+)
 from smartbkg.training.skim_labels import PackedLabels, SkimColumn, find_columns, read_packed_labels, unpacked
 
 _PARTICLES: dict[str, DTypeLike] = {"x": np.float32, "token": np.int16, "mother": np.int16}
@@ -202,10 +210,13 @@ def open_multiskim_set(folder: Path) -> MultiSkimSet:
 
 
 def _parts(
-    batches: Iterator[EventBatch], labels: PackedLabels, keep_failing: float, natural: NDArray[np.int64]
+    batches: Iterator[tuple[Path | str, EventBatch]],
+    labels: PackedLabels,
+    keep_failing: float,
+    natural: NDArray[np.int64],
 ) -> Iterator[dict[str, NDArray[Any]]]:
     """Arrays of each batch as they go to disk; `natural` (T,) is added to."""
-    for batch in batches:
+    for path, batch in batches:
         keys = (batch.exp, batch.run, batch.event)
         _check_types(batch, keys)
         natural += np.bincount(batch.event_type, minlength=len(EVENT_TYPES))
@@ -213,7 +224,7 @@ def _parts(
         fails = np.asarray(~bits.any(axis=1))
         rows = np.flatnonzero(~fails | (uniform(0, *keys, stream="keep failing") < keep_failing))
         kept = batch.select(rows)
-        features = build_bridged(kept)
+        features = naming_file(build_bridged, kept, path)
         yield {
             "x": features.x,
             "token": features.token,
