@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from smartbkg.bridging import build_bridged
-from smartbkg.errors import EventTwice, TrainingError
+from smartbkg.errors import BadEvent, EventTwice, TrainingError
 from smartbkg.events import EVENT_TYPES, EventBatch, event_type_code
 from smartbkg.training.multiskim_data import MultiSkimSet, open_multiskim_set, prepare_multiskim
 from support.events import decay_trees, event_batch
@@ -160,3 +160,13 @@ def test_chosen_skims_keep_their_own_labels(tmp_path: Path) -> None:
         assert np.array_equal(chosen.passes(rows, place), flags[name][rows])
         assert chosen.count_passing()[event_type_code("charged"), place] == flags[name].sum()
     assert chosen.count_passing().shape == (len(EVENT_TYPES), 2)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_number_that_is_not_finite_is_named_with_its_file(value: float, tmp_path: Path) -> None:
+    batch = decay_trees(5)
+    energy = batch.particles.energy_gev.copy()
+    energy[int(batch.offsets[3])] = value
+    wrong = dataclasses.replace(batch, particles=dataclasses.replace(batch.particles, energy_gev=energy))
+    with pytest.raises(BadEvent, match=r"0\.parquet: event 4 of run 0,1: particle 0 has a number that is not finite"):
+        prepared(write_sample(tmp_path, wrong), tmp_path)
