@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smartbkg.errors import ModelError, ModelMismatch, TrainingError
-from smartbkg.evaluation.filters import EventFilter, GatgapFilter, MultiSkimFilter
+from smartbkg.evaluation.filters import EventFilter, MultiSkimFilter, OneSkimFilter
 from smartbkg.multiskim_scorer import MultiSkimScorer, open_multiskim
 from smartbkg.scorer import open_scorer
 from smartbkg.smartbackground import BATCHED_FILE, CONFIG_FILE, WEIGHTS_FILE, SmartBackgroundConfig
@@ -92,7 +92,7 @@ def open_filter(files: FilterFiles, threads: int = 1, event_type: str | None = N
             f"with --config, or put it beside as {CONFIG_FILE}"
         ) from error
     digests = {"weights": file_sha256(files.weights), "checkpoint": scorer.manifest.checkpoint_sha256}
-    return GatgapFilter(scorer, files.name, {role: digest for role, digest in digests.items() if digest is not None})
+    return OneSkimFilter(scorer, files.name, {role: digest for role, digest in digests.items() if digest is not None})
 
 
 def file_sha256(path: Path) -> str:

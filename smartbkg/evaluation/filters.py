@@ -1,7 +1,7 @@
 """Trained files as filters: for every skim a logit, and the probability to keep that a job would use.
 
-Two kinds: GATGAP, with one logit for one skim, and the multi-skim network with its configuration. Letters: `B`
-events, `S` outputs.
+Two kinds: networks with one logit for one skim, as GATGAP, and the multi-skim network with its configuration.
+Letters: `B` events, `S` outputs.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ class EventFilter(ABC):
         """(B,) probability to keep for a skim, as a job that samples uses it."""
 
 
-class GatgapFilter(EventFilter):
-    """One network, one logit. It may be asked about any skim: then its score is judged by another purpose."""
+class OneSkimFilter(EventFilter):
+    """GATGAP, or another network of one logit. Asked about another skim, its score is judged by that purpose."""
 
     stream, weight_name, max_weight = "NNFilterModule", "weight", MAX_WEIGHT
 

@@ -6,6 +6,7 @@ Kolmogorov-Smirnov distance and the Kullback-Leibler divergence of the two.
 The kept events are some of the events of the unfiltered sample, so part of Σ w² is common to both sides and the pull
 above is milder than it looks; and where few events are kept, Σ w² does not even know what was lost. The sampling
 alone has the variance Σ (1 - p)/p over all passing events, which gives the `paired_pulls` and every p-value here.
+Where it can hardly reject an event there is no such pull: a single one that is lost would look like a bias.
 
 Letters: `V` values, `K` bins.
 """
@@ -27,6 +28,8 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 # What the old programs asked of every observable; see `kl_divergence`.
 KL_LIMIT = 0.0015
+# Rejected events to be expected for a paired pull that is nearly Gaussian.
+MIN_REJECTED = 5.0
 # So many events tell the correlation of two bins well enough.
 _CORRELATED_EVENTS, _CHUNK = 20_000, 4096
 
@@ -43,7 +46,7 @@ class ObservableComparison:
         variance: Σ weights² of them.
         unweighted: kept ones, counted: what a histogram without weights shows.
         pulls: (weighted - truth) / √variance; NaN with too few effective entries.
-        paired_pulls: by the variance of the sampling alone.
+        paired_pulls: by the variance of the sampling alone; NaN also where it is expected to reject too few events.
         chi2: Σ pulls².
         paired_chi2: Σ paired pulls².
         n_bins: bins with a paired pull.
@@ -205,7 +208,7 @@ def compare(
         n_truth=n_truth,
         n_kept=len(weight),
         sum_of_weights=float(weight.sum()),
-        sum_pull=float(_pulls(weight.sum() - n_truth, variance.sum(), np.True_)),
+        sum_pull=float(_pulls(weight.sum() - n_truth, variance.sum(), _is_tried((1.0 - probability).sum()))),
         effective_events=float(weight.sum() ** 2 / (weight**2).sum()),
         observables=tuple(observables),
         n_bins=n_bins,
@@ -242,8 +245,8 @@ def compare_observable(
     sampling = true_bins.sums(place, 1.0 / probability - 1.0)
     enough = (weighted**2 >= MIN_EFFECTIVE * variance) & (weighted > 0)
     pulls = _pulls(weighted - true_counts, variance, enough)
-    paired = _pulls(weighted - true_counts, sampling, enough)
-    counted = enough & (sampling > 0)
+    paired = _pulls(weighted - true_counts, sampling, enough & _is_tried(true_bins.sums(place, 1.0 - probability)))
+    counted = ~np.isnan(paired) & (sampling > 0)
     paired_chi2, ks = float(np.nansum(paired**2)), ks_distance(truth, kept, weight)
     tested = None
     if above_threshold is not None:
@@ -358,6 +361,11 @@ def _pulls(difference: Any, variance: Any, enough: Any) -> Floats:
     # Weights of exactly 1 leave no sampling variance: then the difference is 0 too, or a bias beyond all measure.
     width = np.sqrt(np.maximum(variance, 1e-12))
     return np.where(enough, difference / width, np.nan)
+
+
+def _is_tried(rejected: Any) -> Any:
+    """Where so many rejected events are to be expected that their number is nearly Gaussian; or none can be at all."""
+    return (rejected >= MIN_REJECTED) | (rejected == 0)
 
 
 def _number(value: float) -> float | int | None:

@@ -14,7 +14,7 @@ from smartbkg.atomic import write_atomically
 from smartbkg.errors import MissingExtra
 from smartbkg.report.comparison import KL_LIMIT, Comparison, ObservableComparison
 from smartbkg.report.plots import observable_plot, score_plot
-from smartbkg.report.tables import COLUMNS, Figure, figure_rows, skim_row
+from smartbkg.report.tables import COLUMNS, Figure, figure_rows, number, skim_row
 
 # Plots of observables in all: one skim shows every one of its 31 or so, forty skims their worst three, and the page
 # stays below 10 MB and half a minute.
@@ -51,18 +51,16 @@ def write_page(
     skims = figures["skims"]
     n_plots = plots_of_each(len(skims)) if n_plots is None else n_plots
     template = files("smartbkg.report").joinpath("page.html").read_text(encoding="utf-8")
-    html = (
-        Environment(autoescape=True, undefined=StrictUndefined)
-        .from_string(template)
-        .render(
-            title=f"Filter for {next(iter(skims))}" if len(skims) == 1 else f"Filter for {len(skims)} skims",
-            subtitle=_subtitle(figures),
-            columns=COLUMNS,
-            rows=[skim_row(skim, values) for skim, values in skims.items()],
-            sections=[_section(figures, skim, comparisons.get(skim), n_plots) for skim in skims],
-            provenance=_provenance(figures),
-            kl_limit=KL_LIMIT,
-        )
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    environment.filters["figure"] = number
+    html = environment.from_string(template).render(
+        title=f"Filter for {next(iter(skims))}" if len(skims) == 1 else f"Filter for {len(skims)} skims",
+        subtitle=_subtitle(figures),
+        columns=COLUMNS,
+        rows=[skim_row(skim, values) for skim, values in skims.items()],
+        sections=[_section(figures, skim, comparisons.get(skim), n_plots) for skim in skims],
+        provenance=_provenance(figures),
+        kl_limit=KL_LIMIT,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, html.encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -78,10 +79,15 @@ def skim_row(skim: str, figures: Mapping[str, Any]) -> list[str]:
         return [*first, *["-"] * (len(COLUMNS) - 2)]
     c = figures["comparison"]
     compared = ["-"] * 5
-    if c is not None and c["n_bins"]:
-        pulls = [_number(c[name], "+.2f") for name in ("largest_pull", "largest_paired_pull")]
-        compared = [*pulls, _number(c["p_value"], ".3f")]
-        compared += [_number(c[name], ".5f") for name in ("largest_kl", "largest_kl_expected")]
+    if c is not None:
+        has_pull = any(pull is not None for o in c["observables"] for pull in o["pulls"])
+        compared = [
+            number(c["largest_pull"] if has_pull else None, "+.2f"),
+            number(c["largest_paired_pull"] if c["n_bins"] else None, "+.2f"),
+            number(c["p_value"], ".3f"),
+            number(c["largest_kl"], ".5f"),
+            number(c["largest_kl_expected"], ".5f"),
+        ]
     return [
         *first,
         f"{figures['retention']:.2%}",
@@ -110,17 +116,17 @@ def _comparison_rows(f: Mapping[str, Any]) -> list[Figure]:
         return [Figure("no comparison", "-", f["comparison_problem"])]
     likely = f"of the sampling alone; half of all unbiased filters have one beyond {c['likely_largest_pull']:.1f}"
     return [
-        Figure("largest pull", _number(c["largest_pull"], "+.2f"), "weighted against unfiltered, variance Σw²"),
-        Figure("largest paired pull", _number(c["largest_paired_pull"], "+.2f"), likely),
+        Figure("largest pull", number(c["largest_pull"], "+.2f"), "weighted against unfiltered, variance Σw²"),
+        Figure("largest paired pull", number(c["largest_paired_pull"], "+.2f"), likely),
         Figure(
             "p-value of all pulls",
-            _number(c["p_value"], ".3f"),
+            number(c["p_value"], ".3f"),
             f"χ² of {c['n_bins']} bins, that count like {c['effective_bins']:.0f} independent ones",
         ),
-        Figure("largest KL divergence", _number(c["largest_kl"], ".5f"), "of all observables"),
+        Figure("largest KL divergence", number(c["largest_kl"], ".5f"), "of all observables"),
         Figure(
             "the same by chance",
-            _number(c["largest_kl_expected"], ".5f"),
+            number(c["largest_kl_expected"], ".5f"),
             f"in the mean for an unbiased filter with {c['effective_events']:.0f} effective events",
         ),
     ]
@@ -130,5 +136,10 @@ def _speed_up(found: Mapping[str, Any]) -> str:
     return f"{found['speed_up']:.2f} ± {found['speed_up_uncertainty']:.2f}"
 
 
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
+def number(value: float | None, form: str) -> str:
+    """A figure as it is shown; what is not known is a dash.
+
+    >>> number(0.5, ".2f"), number(None, ".2f"), number(float("nan"), ".2f")
+    ('0.50', '-', '-')
+    """
+    return "-" if value is None or math.isnan(value) else format(value, form)

@@ -87,10 +87,11 @@ def test_what_came_along_is_found_by_run_with_nothing_configured(
     sample: LabelledSample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed(monkeypatch, tmp_path)
-    words = ["compare", "GATGAPgen.pth", str(tmp_path / "shipped-training"), str(sample.events), "--run", "0,1"]
-    result = CliRunner().invoke(main, [*words, "--max-drift", "1e-6"])
-    assert result.exit_code == 0, result.output
-    assert "GATGAPgen.pth@1 of run 0:1" in result.stdout
+    for payload, trained in (("GATGAPgen.pth", "gatgap"), (WEIGHTS, "multiskim")):
+        words = ["compare", payload, str(tmp_path / "shipped-maker" / trained), str(sample.events), "--run", "0,1"]
+        result = CliRunner().invoke(main, [*words, "--max-drift", "1e-6"])
+        assert result.exit_code == 0, result.output
+        assert f"{payload}@1 of run 0:1" in result.stdout
 
 
 def test_a_run_that_is_none_is_refused(folder: Path, sample: LabelledSample) -> None:

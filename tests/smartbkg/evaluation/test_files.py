@@ -61,7 +61,7 @@ def test_what_is_not_there_is_named(tmp_path: Path, folder: Path) -> None:
 
 def test_a_folder_with_two_filters_needs_a_name(folder: Path) -> None:
     write_trained(folder)
-    with pytest.raises(TrainingError, match=r"holds two filters: name GATGAPgen\.onnx or SmartBackgroundWeights"):
+    with pytest.raises(TrainingError, match=r"two filters: name GATGAPgen\.onnx or SmartBackgroundWeights_default"):
         find_files(folder)
 
 

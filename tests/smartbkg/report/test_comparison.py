@@ -215,3 +215,20 @@ def test_an_observable_in_one_bin_has_no_divergence() -> None:
     assert len(result.observables[0].truth) == 1
     assert np.isnan(result.largest_kl)
     json.dumps(result.to_json(), allow_nan=False)
+
+
+def test_a_filter_that_rejects_hardly_anything_is_not_called_biased_for_one_lost_event() -> None:
+    x = np.linspace(0, 1, 600)
+    p, keep = np.full(600, 0.9999), np.arange(600) != 300  # 0.06 events were to be expected
+    result = compare({"x": x}, p, {"x": x[keep]}, 1 / p[keep])
+    assert np.isnan(result.observables[0].paired_pulls).all()
+    assert result.n_bins == 0
+    assert np.isnan(result.p_value)
+    assert np.isnan(result.sum_pull)
+    assert abs(result.largest_pull) < 1
+
+
+def test_events_lost_by_a_filter_that_keeps_all_are_a_bias_beyond_all_measure() -> None:
+    x = np.linspace(0, 1, 600)
+    p, keep = np.ones(600), np.arange(600) != 300
+    assert compare({"x": x}, p, {"x": x[keep]}, p[keep]).largest_paired_pull < -1000
