@@ -34,6 +34,7 @@ class _Choices:
     activation: tuple[float, float] | None
     weights_file: Path | None
     config_file: Path | None
+    precision: str | None
     threshold: float | None
     model_file: Path | None
 
@@ -41,7 +42,7 @@ class _Choices:
         """Options that would be without effect are wrong usage."""
         if self.skims is None:
             others, why = (
-                ["debug", "independent_draws", "event_type", "activation", "weights_file", "config_file"],
+                ["debug", "independent_draws", "event_type", "activation", "weights_file", "config_file", "precision"],
                 "needs",
             )
         else:
@@ -69,6 +70,7 @@ class _Choices:
 )
 @click.option("--weights-file", type=click.Path(path_type=Path), help="With --skims: this file, not the database.")
 @click.option("--config-file", type=click.Path(path_type=Path), help="The configuration of --weights-file.")
+@click.option("--precision", help="With --skims: fp32, or int8, which says how much it changes.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Keep where score >= threshold. Biased; 0 keeps all.")
 @click.option("--model-file", type=click.Path(path_type=Path), help="Use this trained file, not the database.")
 @click.option("--tag", "tags", multiple=True, help="Stack of tags, the first wins; again for more.")
@@ -83,6 +85,7 @@ class _Choices:
     "--replay", type=click.Path(path_type=Path, dir_okay=False), help="Use the payloads of this record, and no other."
 )
 @click.option("--batch-size", type=click.IntRange(min=1), default=1024, show_default=True, help="Events at once.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the network.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def filter_events(  # every option is a parameter of click's
     events: tuple[Path, ...],
@@ -92,6 +95,7 @@ def filter_events(  # every option is a parameter of click's
     tags: tuple[str, ...],
     store: str | None,
     batch_size: int,
+    threads: int,
     record: Path | None,
     replay: Path | None,
     *,
@@ -108,7 +112,7 @@ def filter_events(  # every option is a parameter of click's
     from smartbkg.framework import create_path, process
 
     chosen = _Choices(**choices)
-    module = _module(chosen, seed, allow_open=allow_open)
+    module = _module(chosen, seed, threads, allow_open=allow_open)
     path, empty_path = create_path(), create_path()
     path.add_module("EventInput", input_files=events)
     path.add_module(module).if_false(empty_path)
@@ -129,7 +133,7 @@ def filter_events(  # every option is a parameter of click's
             click.echo(f"{skim['name']}: {skim['n_sampled']} events, sum of weights {skim['sum_of_weights']:.1f}")
 
 
-def _module(chosen: _Choices, seed: int | None, *, allow_open: bool) -> NNFilterModule | SmartBackground:
+def _module(chosen: _Choices, seed: int | None, threads: int, *, allow_open: bool) -> NNFilterModule | SmartBackground:
     chosen.refuse_others()
     if seed is None and chosen.threshold is None and not chosen.debug:
         raise click.UsageError("give --seed (or --threshold, or --debug): the same seed keeps the same events")
@@ -138,9 +142,9 @@ def _module(chosen: _Choices, seed: int | None, *, allow_open: bool) -> NNFilter
     if chosen.skims is None:
         from smartbkg.modules.filter import NNFilterModule
 
-        return NNFilterModule(chosen.model_file, threshold=chosen.threshold, allow_open=allow_open)
+        return NNFilterModule(chosen.model_file, threshold=chosen.threshold, allow_open=allow_open, threads=threads)
+    from smartbkg.modules.asked_skims import named_skims
     from smartbkg.modules.smartbackground import DEFAULT_TYPE, SmartBackground
-    from smartbkg.modules.smartbkg_filtering import named_skims
     from smartbkg.skim.own import find_skims
     from smartbkg.smartbackground import DEFAULT_ACTIVATION
 
@@ -157,6 +161,8 @@ def _module(chosen: _Choices, seed: int | None, *, allow_open: bool) -> NNFilter
         weights_file=chosen.weights_file,
         config_file=chosen.config_file,
         allow_open=allow_open,
+        threads=threads,
+        precision=chosen.precision or "fp32",
     )
 
 

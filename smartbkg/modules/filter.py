@@ -54,6 +54,7 @@ class NNFilterModule(Module):
         seed: of the draws; the job's when left out.
         max_weight: largest weight of a kept event.
         allow_open: whether tags that can still change may be used.
+        threads: of the network. One is best when a job has one core.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class NNFilterModule(Module):
         seed: int | None = None,
         max_weight: float = MAX_WEIGHT,
         allow_open: bool = False,
+        threads: int = 1,
     ) -> None:
         self.model_file = None if model_file is None else Path(model_file)
         self.expected = {"model_config": _plain(model_config), "preproc_config": _plain(preproc_config)}
@@ -80,7 +82,7 @@ class NNFilterModule(Module):
         # Two filters in one path must not share their draws.
         self.stream = STREAM if usual else f"{STREAM}/{extra_info_var}"
         self.global_tag, self.payload = global_tag, payload
-        self.seed, self.allow_open = seed, allow_open
+        self.seed, self.allow_open, self.threads = seed, allow_open, threads
         self.extra_info = {extra_info_var: np.float64("nan"), self.weight_var: np.float64("nan")}
 
     def initialize(self) -> None:
@@ -92,11 +94,12 @@ class NNFilterModule(Module):
         self._unknown_pdgs: dict[int, int] = {}
         self._n_kept, self._sum_of_weights = 0, 0.0
         if self.model_file is not None:
-            self._use(open_scorer(self.model_file))
+            self._use(open_scorer(self.model_file, self.threads))
             self._used = [described_file(self.model_file, self._ready)]
             return
         client = self.resource(open_client(self.job, allow_open=self.allow_open))
-        self._models = PayloadModels(client, stack_of(self.job, client), self.global_tag, payload=self.payload)
+        stack = stack_of(self.job, client)
+        self._models = PayloadModels(client, stack, self.global_tag, payload=self.payload, threads=self.threads)
 
     def beginRun(self) -> None:
         """Resolve the payload that holds for this run."""

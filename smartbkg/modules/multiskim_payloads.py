@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,18 @@ COMPANION: Final = "_batched"
 
 _SCORERS: Final[Sessions[MultiSkimScorer]] = Sessions()
 _CONFIGS: Final[Sessions[SmartBackgroundConfig]] = Sessions()
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How a network is opened; raises as `open_multiskim` for what it does not know."""
+
+    threads: int = 1
+    precision: str = "fp32"
+
+    def open(self, digest: str, path: Path) -> MultiSkimScorer:
+        """The scorer of a file, one for all jobs of this process that want it at the same speed."""
+        return _SCORERS.get(f"{digest} {self}", path, lambda path: open_multiskim(path, self.threads, self.precision))
 
 
 @dataclass(frozen=True)
@@ -51,10 +64,12 @@ class MultiSkimPayloads(PayloadStack):
     Args:
         weights: name of the payload with the weights of one event a call.
         config: name of the payload with the configuration.
+        speed: how the network is opened.
     """
 
     weights: str = ""
     config: str = ""
+    speed: Speed = Speed()
 
     def choose(self, run: Run) -> MultiSkimChoice:
         """What holds for a run.
@@ -67,18 +82,18 @@ class MultiSkimPayloads(PayloadStack):
         companion = self.weights + COMPANION
         found, stack = self.resolve(run, [self.weights, self.config], [companion])
         weights, config, batched = found[self.weights], found[self.config], found.get(companion)
-        read = self.opened(config, _CONFIGS, lambda path: _read_config(path, _named(config)))
+        read = self.opened(config, partial(_read_once, _named(config)))
         digest = self.sha256_of(weights)
         read.check_weights(digest, f"{_named(weights)}, used with {_named(config)},")
         if batched is None:
             lacks = f"no payload {companion!r} for {run} in {', '.join(stack)}"
         else:
-            scorer = self.opened(batched, _SCORERS, open_multiskim)
+            scorer = self.opened(batched, self.speed.open)
             if _fits(scorer, self.sha256_of(batched), digest, read):
                 return self._checked(scorer, read, (weights, config, batched))
             lacks = f"{_named(batched)} is not made of {_named(weights)}"
         self.say_once(digest, f"{lacks}: {weights.payload} is used, one event after the other")
-        return self._checked(self.opened(weights, _SCORERS, open_multiskim), read, (weights, config))
+        return self._checked(self.opened(weights, self.speed.open), read, (weights, config))
 
     def _checked(
         self, scorer: MultiSkimScorer, config: SmartBackgroundConfig, used: tuple[Resolved, ...]
@@ -89,7 +104,7 @@ class MultiSkimPayloads(PayloadStack):
         return MultiSkimChoice(scorer, config, tuple(map(self.described, used)), _listed(used))
 
 
-def open_files(weights_file: Path, config_file: Path) -> MultiSkimChoice:
+def open_files(weights_file: Path, config_file: Path, speed: Speed = Speed()) -> MultiSkimChoice:
     """Weights and configuration of local files; a companion beside the weights is used where it is made of them.
 
     Raises:
@@ -97,7 +112,7 @@ def open_files(weights_file: Path, config_file: Path) -> MultiSkimChoice:
     """
     config = _read_config(config_file, config_file)
     digest, files = file_sha256(weights_file), [weights_file, config_file]
-    scorer = _SCORERS.get(digest, weights_file, open_multiskim)
+    scorer = speed.open(digest, weights_file)
     single = _single_of(scorer)
     if single is not None:  # the batched form itself
         config.check_weights(single, f"the weights that {weights_file} is made of, used with {config_file},")
@@ -107,7 +122,7 @@ def open_files(weights_file: Path, config_file: Path) -> MultiSkimChoice:
         batched = weights_file.with_name(f"{weights_file.stem}{COMPANION}{weights_file.suffix}")
         if batched.is_file():
             own = file_sha256(batched)
-            companion = _SCORERS.get(own, batched, open_multiskim)
+            companion = speed.open(own, batched)
             if _fits(companion, own, digest, config):
                 scorer, files = companion, [*files, batched]
     unsaid = check_pair(scorer, config, str(weights_file), str(config_file))
@@ -152,6 +167,10 @@ def check_pair(scorer: MultiSkimScorer, config: SmartBackgroundConfig, weights: 
                 f"{weights} was trained with other {what} than {source} names: they are of two trainings"
             )
     return None
+
+
+def _read_once(source: str, digest: str, path: Path) -> SmartBackgroundConfig:
+    return _CONFIGS.get(digest, path, lambda path: _read_config(path, source))
 
 
 def _read_config(path: Path, source: Path | str) -> SmartBackgroundConfig:

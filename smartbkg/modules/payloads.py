@@ -152,11 +152,11 @@ class PayloadStack:
             self._digests[payload.md5] = file_sha256(self.client.path(resolved))
         return self._digests[payload.md5]
 
-    def opened(self, resolved: Resolved, sessions: Sessions[T], opener: Callable[[Path], T]) -> T:
-        """The payload's file, opened once; a job fetches and verifies it also where its process has it open already."""
+    def opened(self, resolved: Resolved, opener: Callable[[str, Path], T]) -> T:
+        """What the opener makes of digest and file, once; a job verifies a file also where its process has it open."""
         digest = self.sha256_of(resolved)
         if digest not in self._opened:
-            self._opened[digest] = sessions.get(digest, self.client.path(resolved), opener)
+            self._opened[digest] = opener(digest, self.client.path(resolved))
         found: T = self._opened[digest]
         return found
 
@@ -173,9 +173,11 @@ class PayloadModels(PayloadStack):
 
     Args:
         payload: its name.
+        threads: of the network.
     """
 
     payload: str = ""
+    threads: int = 1
 
     def choose(self, run: Run) -> Choice:
         """The scorer for a run.
@@ -216,7 +218,10 @@ class PayloadModels(PayloadStack):
         )
 
     def _scorer(self, resolved: Resolved) -> Scorer:
-        return self.opened(resolved, _SCORERS, open_scorer)
+        return self.opened(resolved, self._open)
+
+    def _open(self, digest: str, path: Path) -> Scorer:
+        return _SCORERS.get(f"{digest} {self.threads}", path, lambda path: open_scorer(path, self.threads))
 
 
 def file_sha256(path: Path) -> str:

@@ -9,8 +9,7 @@ or `add_smartbkg_filtering(skim, path)`, which writes these lines. Letters: `B` 
 from __future__ import annotations
 
 import logging
-import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,15 +21,16 @@ from smartbkg import __version__
 from smartbkg.bridging import build_bridged
 from smartbkg.decision import MultiSkimPolicy
 from smartbkg.draws import uniform
-from smartbkg.errors import BadEvent, FrameworkError, ModelMismatch, UnknownName
+from smartbkg.errors import BadEvent, FrameworkError
 from smartbkg.events import EVENT_TYPES, event_type_code
 from smartbkg.features import Features
 from smartbkg.framework.module import Module
 from smartbkg.framework.store import Store
-from smartbkg.modules.multiskim_payloads import MultiSkimChoice, MultiSkimPayloads, open_files
+from smartbkg.modules.asked_skims import check_known, plain_skims
+from smartbkg.modules.multiskim_payloads import MultiSkimChoice, MultiSkimPayloads, Speed, open_files
 from smartbkg.modules.payloads import open_client, stack_of
 from smartbkg.pdg import PdgTable
-from smartbkg.smartbackground import DEFAULT_ACTIVATION, activation, activation_parameters, check_skims, skim_code
+from smartbkg.smartbackground import DEFAULT_ACTIVATION, activation, activation_parameters
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +64,8 @@ class SmartBackground(Module):
         global_tag: asked for the payloads when the tags in force have none; None for the tags in force alone.
         weights_file, config_file: local files to use instead of payloads; no database is touched then.
         allow_open: whether tags that can still change may be used.
+        threads: of the network. One is best when a job has one core.
+        precision: of the network: fp32, or int8, which says how much it changes.
     """
 
     def __init__(
@@ -84,8 +86,10 @@ class SmartBackground(Module):
         weights_file: Path | str | None = None,
         config_file: Path | str | None = None,
         allow_open: bool = False,
+        threads: int = 1,
+        precision: str = "fp32",
     ) -> None:
-        self.codes, self.names = _skims(skimCodes, skimNames)
+        self.codes, self.names = plain_skims(skimCodes, skimNames)
         event_type_code(eventType)
         self.event_type = eventType if overrideEventType else None
         parameters = activation_parameters(activationOverrideParams)
@@ -95,7 +99,7 @@ class SmartBackground(Module):
         self.payloads = (payloadWeights, payloadConfig)
         self.debug, self.independent = bool(debugMode), independentDraws
         self.seed, self.global_tag, self.allow_open = seed, global_tag, allow_open
-        self.files = _both(weights_file, config_file)
+        self.files, self.speed = _both(weights_file, config_file), Speed(threads, precision)
         self.columns = [(PREDICTION if self.debug else WEIGHT) + name for name in self.names]
         self.extra_info = dict.fromkeys(self.columns, np.float64("nan"))
 
@@ -111,12 +115,13 @@ class SmartBackground(Module):
         self._n_sampled = np.zeros(len(self.names), np.int64)
         self._sum_of_weights = np.zeros(len(self.names))
         if self.files is not None:
-            self._use(open_files(*self.files))
+            self._use(open_files(*self.files, self.speed))
             return
         client = self.resource(open_client(self.job, allow_open=self.allow_open))
-        weights, config = self.payloads
-        stack = stack_of(self.job, client)
-        self._models = MultiSkimPayloads(client, stack, self.global_tag, weights=weights, config=config)
+        (weights, config), stack = self.payloads, stack_of(self.job, client)
+        self._models = MultiSkimPayloads(
+            client, stack, self.global_tag, weights=weights, config=config, speed=self.speed
+        )
 
     def beginRun(self) -> None:
         """Resolve the payloads that hold for this run."""
@@ -174,6 +179,7 @@ class SmartBackground(Module):
             "models": self._used,
             "conditions": None if self._models is None else self._models.origin(),
             "activations": self._activations,
+            "precision": self.speed.precision,
             "event_type": self.event_type,
             "debug": self.debug,
             "seed": self._seed,
@@ -190,7 +196,7 @@ class SmartBackground(Module):
         if choice == self._choice:
             return
         config = choice.config
-        _check_known(self.codes, self.names, {skim.name: skim.code for skim in config.skims})
+        check_known(self.codes, self.names, {skim.name: skim.code for skim in config.skims})
         entries = config.select(self.codes, self.names)
         a, b = zip(*((skim.a, skim.b) if self.activation is None else self.activation for skim in entries), strict=True)
         self._choice = choice
@@ -257,44 +263,9 @@ class SmartBackground(Module):
             self._said_earlier = True
 
 
-def _skims(codes: Sequence[int], names: Sequence[str]) -> tuple[list[int], list[str]]:
-    try:
-        plain = [operator.index(code) for code in codes]
-    except TypeError:
-        raise FrameworkError(f"skim codes are integers, such as 11180500; found {list(codes)}") from None
-    if isinstance(names, str):
-        raise FrameworkError(f"skimNames is a list of names, not the text {names!r}")
-    check_skims(plain, list(names))
-    return plain, list(names)
-
-
 def _both(weights: Path | str | None, config: Path | str | None) -> tuple[Path, Path] | None:
     if weights is None and config is None:
         return None
     if weights is None or config is None:
         raise FrameworkError("weights_file and config_file belong together: give both, or none to use payloads")
     return Path(weights), Path(config)
-
-
-def _check_known(codes: Sequence[int], names: Sequence[str], known: Mapping[str, int]) -> None:
-    """Refuse skims that the network cannot know, or that would be taken for each other.
-
-    Raises:
-        UnknownName: a code that the network does not have.
-        ModelMismatch: the same for a skim of one's own, which has no code but the one made of its name.
-        FrameworkError: a name that the network has for another code; weights would be mixed up.
-    """
-    for code, name in zip(codes, names, strict=True):
-        if known.get(name, code) != code:
-            raise FrameworkError(
-                f"{name} is the name of the skim {known[name]}, and was given to {code}: "
-                "skimCodes and skimNames are in different orders"
-            )
-        if code in known.values():
-            continue
-        if code == skim_code(name, None):
-            raise ModelMismatch(
-                f"{name!r} is a skim of your own, without a code, and the network in force was not trained for it: "
-                f"train one with `smartbkg train multiskim`; this one knows {', '.join(sorted(known))}"
-            )
-        raise UnknownName(f"skim code of {name}", str(code), map(str, known.values()))

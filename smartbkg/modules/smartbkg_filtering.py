@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from smartbkg.errors import FrameworkError
 from smartbkg.framework.condition import AfterConditionPath
 from smartbkg.framework.path import Path, create_path
+from smartbkg.modules.asked_skims import Skims, named_skims
 from smartbkg.modules.simulation import FastSimulation
 from smartbkg.modules.smartbackground import DEFAULT_CONFIG, DEFAULT_TYPE, DEFAULT_WEIGHTS, SmartBackground
-from smartbkg.skim import CombinedSkim, Skim, get_skim
-from smartbkg.smartbackground import DEFAULT_ACTIVATION, skim_code
-
-Skims = Skim | str | int | Iterable[Skim | str | int]
+from smartbkg.smartbackground import DEFAULT_ACTIVATION
 
 
 def add_smartbkg_filtering(
@@ -72,20 +69,3 @@ def add_smartbkg_filtering(
     if not debug_mode:
         module.if_value("<1", create_path() if empty_path is None else empty_path, AfterConditionPath.END)
     return module
-
-
-def named_skims(skim: Skims) -> list[tuple[str, int]]:
-    """Name and code of each skim, combined ones taken apart, each once.
-
-    A skim of one's own without a code has one made of its name, the same that a training gives it.
-
-    Raises:
-        UnknownName: a name or code of no skim.
-    """
-    several = skim if isinstance(skim, Iterable) and not isinstance(skim, str) else [skim]
-    found: dict[str, int] = {}
-    for each in several:
-        single = get_skim(each) if isinstance(each, str | int) else each
-        for part in single.skims if isinstance(single, CombinedSkim) else (single,):
-            found[part.name] = skim_code(part.name, part.code)
-    return list(found.items())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from conditions import IntervalOfValidity, TagState
 from conditions.store import Store
+from smartbkg.models.transformer import TransformerConfig
 from smartbkg.multiskim_manifest import MultiSkimManifest
 from smartbkg.pdg import PdgTable
 from smartbkg.publish import Publication, PublishConfig, publish_multiskim
@@ -26,10 +27,12 @@ from support.foreign import SKIMS
 from support.transformers import SMALL_TRANSFORMER, random_transformer
 
 
-def write_multiskim(directory: Path, seed: int = 1, skims: Mapping[str, int] = SKIMS) -> Path:
+def write_multiskim(
+    directory: Path, seed: int = 1, skims: Mapping[str, int] = SKIMS, model: TransformerConfig = SMALL_TRANSFORMER
+) -> Path:
     """Both weights, configuration and metrics of one training, bound to each other."""
     directory.mkdir(parents=True, exist_ok=True)
-    network = random_transformer(dataclasses.replace(SMALL_TRANSFORMER, n_skims=len(skims)), seed)
+    network = random_transformer(dataclasses.replace(model, n_skims=len(skims)), seed)
     figures = {name: {"auc": 0.5, "speed_up": 1.0} for name in skims}
     manifest = MultiSkimManifest(
         skims=tuple((code, name) for name, code in skims.items()),

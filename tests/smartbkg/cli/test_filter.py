@@ -234,6 +234,15 @@ def test_draws_and_activation_can_be_chosen(folder: Path, tmp_path: Path) -> Non
     assert found == [("shared", [0.5, 0.5]), ("independent", [0.5, 0.5]), ("shared", [0.1, 0.1])]
 
 
+@pytest.mark.parametrize("words", [[], ["--skims", "feiHadronic"]])
+def test_threads_change_no_event(folder: Path, tmp_path: Path, words: list[str]) -> None:
+    kept = []
+    for threads in (1, 2):
+        assert call(folder, "--seed", 1, "--threads", threads, *words, "-o", tmp_path / "k.parquet").exit_code == 0
+        kept.append(numbers(read_events(tmp_path / "k.parquet")))
+    assert kept[0] == kept[1]
+
+
 def test_local_weights_need_no_store(folder: Path, tmp_path: Path) -> None:
     weights, config = write_pair(tmp_path / "pair")
     words = [
@@ -276,6 +285,8 @@ def test_a_skim_of_ones_own_is_named_by_its_file(folder: Path, tmp_path: Path) -
         (["--independent-draws"], 2, "--independent-draws needs --skims"),
         (["--activation", "0.5", "0"], 2, "--activation needs --skims"),
         (["--event-type", "mixed"], 2, "--event-type needs --skims"),
+        (["--precision", "int8"], 2, "--precision needs --skims"),
+        (["--skims", "feiHadronic", "--precision", "fp64"], 3, "unknown precision 'fp64'"),
     ],
 )
 def test_wrong_choices_of_skims_are_said(folder: Path, tmp_path: Path, extra: list[str], code: int, said: str) -> None:

@@ -211,7 +211,7 @@ def test_one_session_serves_all_runs_and_jobs_of_a_process(
     publish_trained(store, tmp_path / "network", seed=77)  # a network that no other test has opened
     opened: list[Path] = []
     original = payloads.open_scorer
-    monkeypatch.setattr(payloads, "open_scorer", lambda path: opened.append(path) or original(path))
+    monkeypatch.setattr(payloads, "open_scorer", lambda path, *how: opened.append(path) or original(path, *how))
     back_and_forth = [some_events(5, run=run, first_event=first) for first, run in enumerate((1, 2, 1, 2), 1)]
     events = write_events(tmp_path / "e.parquet", *back_and_forth)
     for _ in range(2):

@@ -13,9 +13,10 @@ import conditions
 from conditions import IntervalOfValidity, Run
 from conditions.client.client import ClientConfig
 from conditions.store import Store, open_store
-from smartbkg.errors import ModelMismatch
+from smartbkg.errors import ModelMismatch, ModuleFailed
 from smartbkg.events import EventBatch, read_events, read_metadata
 from smartbkg.framework import create_path, process
+from smartbkg.models.transformer import TransformerConfig
 from smartbkg.modules import multiskim_payloads
 from smartbkg.modules.multiskim_payloads import MultiSkimPayloads, open_files
 from smartbkg.modules.smartbackground import SmartBackground
@@ -90,6 +91,25 @@ def test_what_a_training_published_is_used_in_batches_without_a_word(
     for name, column in single.extra.items():
         np.testing.assert_allclose(column, batch.extra[name], rtol=1e-5)
         assert len(np.unique(column)) > 20
+
+
+def test_threads_change_nothing_and_integers_say_what_they_change(
+    events: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write_multiskim(tmp_path / "trained", seed=93, model=TransformerConfig())  # large enough for integers
+    files = {"weights_file": folder / f"{WEIGHTS}.onnx", "config_file": folder / f"{CONFIG}.json"}
+    plain, step = predictions(events, tmp_path, **files)
+    assert step["precision"] == "fp32"
+    two, _ = predictions(events, tmp_path, threads=2, **files)
+    assert all(np.array_equal(two.extra[name], column) for name, column in plain.extra.items())
+    caplog.set_level(logging.INFO)
+    integers, step = predictions(events, tmp_path, precision="int8", **files)
+    assert step["precision"] == "int8"
+    assert [r.getMessage() for r in caplog.records if "in integers: logits of 100 events changed" in r.getMessage()]
+    largest = max(np.abs(integers.extra[name] - column).max() for name, column in plain.extra.items())
+    assert 0 < largest < 0.1
+    with pytest.raises(ModuleFailed, match="unknown precision 'fp64'"):
+        predictions(events, tmp_path, precision="fp64", **files)
 
 
 def test_a_run_is_resolved_in_one_go(store: Store, tmp_path: Path) -> None:
@@ -186,7 +206,9 @@ def test_one_session_serves_all_runs_and_jobs_of_a_process(
     publish_random(store, tmp_path / "trained", seed=91)  # a network that no other test has opened
     opened: list[Path] = []
     original = multiskim_payloads.open_multiskim
-    monkeypatch.setattr(multiskim_payloads, "open_multiskim", lambda path: opened.append(path) or original(path))
+    monkeypatch.setattr(
+        multiskim_payloads, "open_multiskim", lambda path, *how: opened.append(path) or original(path, *how)
+    )
     for _ in range(2):
         with client_of(store) as client:
             chosen = payloads(client)

@@ -10,8 +10,9 @@ from smartbkg.errors import FrameworkError, ModelMismatch, ModuleFailed, Unknown
 from smartbkg.events import read_events
 from smartbkg.framework import Path as EventPath
 from smartbkg.framework import create_path, process
+from smartbkg.modules.asked_skims import named_skims
 from smartbkg.modules.simulation import add_simulation
-from smartbkg.modules.smartbkg_filtering import add_smartbkg_filtering, named_skims
+from smartbkg.modules.smartbkg_filtering import add_smartbkg_filtering
 from smartbkg.skim import CallableSkim, CombinedSkim, get_skim
 from support.batches import numbers, some_events, write_events
 from support.foreign import SKIMS, write_pair

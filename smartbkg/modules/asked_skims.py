@@ -1,0 +1,69 @@
+"""The skims that a filter is asked for: by name, by code, or as such; and whether a network knows them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+
+from smartbkg.errors import FrameworkError, ModelMismatch, UnknownName
+from smartbkg.skim import CombinedSkim, Skim, get_skim
+from smartbkg.smartbackground import check_skims, skim_code
+
+Skims = Skim | str | int | Iterable[Skim | str | int]
+
+
+def named_skims(skim: Skims) -> list[tuple[str, int]]:
+    """Name and code of each skim, combined ones taken apart, each once.
+
+    A skim of one's own without a code has one made of its name, the same that a training gives it.
+
+    Raises:
+        UnknownName: a name or code of no skim.
+    """
+    several = skim if isinstance(skim, Iterable) and not isinstance(skim, str) else [skim]
+    found: dict[str, int] = {}
+    for each in several:
+        single = get_skim(each) if isinstance(each, str | int) else each
+        for part in single.skims if isinstance(single, CombinedSkim) else (single,):
+            found[part.name] = skim_code(part.name, part.code)
+    return list(found.items())
+
+
+def plain_skims(codes: Sequence[int], names: Sequence[str]) -> tuple[list[int], list[str]]:
+    """Codes and names in lists of their own.
+
+    Raises:
+        FrameworkError: they are no codes and names, or not of each other.
+    """
+    try:
+        plain = [operator.index(code) for code in codes]
+    except TypeError:
+        raise FrameworkError(f"skim codes are integers, such as 11180500; found {list(codes)}") from None
+    if isinstance(names, str):
+        raise FrameworkError(f"skimNames is a list of names, not the text {names!r}")
+    check_skims(plain, list(names))
+    return plain, list(names)
+
+
+def check_known(codes: Sequence[int], names: Sequence[str], known: Mapping[str, int]) -> None:
+    """Refuse skims that the network cannot know, or that would be taken for each other.
+
+    Raises:
+        UnknownName: a code that the network does not have.
+        ModelMismatch: the same for a skim of one's own, which has no code but the one made of its name.
+        FrameworkError: a name that the network has for another code; weights would be mixed up.
+    """
+    for code, name in zip(codes, names, strict=True):
+        if known.get(name, code) != code:
+            raise FrameworkError(
+                f"{name} is the name of the skim {known[name]}, and was given to {code}: "
+                "skimCodes and skimNames are in different orders"
+            )
+        if code in known.values():
+            continue
+        if code == skim_code(name, None):
+            raise ModelMismatch(
+                f"{name!r} is a skim of your own, without a code, and the network in force was not trained for it: "
+                f"train one with `smartbkg train multiskim`; this one knows {', '.join(sorted(known))}"
+            )
+        raise UnknownName(f"skim code of {name}", str(code), map(str, known.values()))
