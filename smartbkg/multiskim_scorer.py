@@ -15,10 +15,9 @@ import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
 from smartbkg.errors import BadEvent, BadScore, ModelMismatch, NotAModel, UnknownName
@@ -27,6 +26,9 @@ from smartbkg.manifest import METADATA_PROPERTY
 from smartbkg.multiskim_manifest import MultiSkimManifest
 from smartbkg.quantize import quantized
 from smartbkg.sessions import first_line, metadata, open_session, side_by_side
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 log = logging.getLogger(__name__)
 

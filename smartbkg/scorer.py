@@ -9,16 +9,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from smartbkg.errors import BadScore, ManifestMissing, MissingExtra, ModelMismatch, NotAModel
 from smartbkg.features import Features, FeatureSpec
 from smartbkg.manifest import METADATA_PROPERTY, Manifest
 from smartbkg.sessions import first_line, metadata, open_session, side_by_side
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 # Particles of one call: some 17 mixed events. Larger calls leave the processor's cache and are slower, smaller ones pay
 # for the number of operations: 0.107 ms an event with 700, 0.113 with 350, 0.131 with 3000.
