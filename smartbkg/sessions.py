@@ -14,8 +14,8 @@ from typing import TypeVar
 
 from smartbkg.errors import NotAModel
 
-# Imported without this, ONNX Runtime writes an identifier of the machine into the home and reports to its makers. It has
-# to be set before the first import, so nobody else here imports the package; whoever wants reports sets it to 0.
+# Imported without this, ONNX Runtime writes an identifier of the machine into the home and reports to its makers. It
+# has to be set before the first import, so nobody else here imports the package; whoever wants reports sets it to 0.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
