@@ -18,11 +18,12 @@ import numpy as np
 
 from smartbkg.atomic import write_atomically
 from smartbkg.errors import TrainingError
+from smartbkg.events import EVENT_TYPES
 from smartbkg.models.checkpoint import load_plain
 from smartbkg.models.multiskim_checkpoint import load_multiskim
 from smartbkg.models.transformer import Transformer
 from smartbkg.training.loop import Epoch
-from smartbkg.training.multiskim_balance import check_classes
+from smartbkg.training.multiskim_balance import check_classes, has_both
 from smartbkg.training.multiskim_config import MultiSkimConfig
 from smartbkg.training.multiskim_crew import Crew, Plan, Step, bind
 from smartbkg.training.multiskim_data import MultiSkimSet, prepare_multiskim
@@ -151,18 +152,18 @@ def train_multiskim(
 
 
 def usable_skims(data: MultiSkimSet, job: MultiSkimJob, talk: Callable[[str], None]) -> MultiSkimSet:
-    """Leave out skims of one class among the events to train on or to validate with; those asked for are refused.
+    """Leave out skims of one class in each type, to train on or to validate with; those asked for are refused.
 
     Raises:
         TrainingError: names the skims that were asked for, or there is none left.
     """
     usable = np.ones(len(data.skims), dtype=np.bool_)
     for rows, what in zip(data.split(job.config.validation_fraction), ("to train on", "to validate with"), strict=True):
-        n_pass = data.count_passing(rows).sum(axis=0)
-        n_fail = len(rows) - n_pass
+        n_pass = data.count_passing(rows)  # (T, S)
+        n_fail = np.bincount(data.event_type[rows], minlength=len(EVENT_TYPES))[:, None] - n_pass
         if job.skims:
             check_classes(data, n_pass, n_fail, what)
-        usable &= (n_pass > 0) & (n_fail > 0)
+        usable &= has_both(n_pass, n_fail)
     left_out = [skim.name for skim, good in zip(data.skims, usable, strict=True) if not good]
     if not usable.any():
         raise TrainingError(
@@ -170,7 +171,8 @@ def usable_skims(data: MultiSkimSet, job: MultiSkimJob, talk: Callable[[str], No
             f"and {', '.join(left_out)}: give more events"
         )
     if left_out:
-        talk(f"left out, since no event passes (or none fails) in training or validation: {', '.join(left_out)}")
+        names = ", ".join(left_out)
+        talk(f"left out, since no type has both passing and failing events in training and validation: {names}")
     return data.only([skim for skim, good in zip(data.skims, usable, strict=True) if good])
 
 

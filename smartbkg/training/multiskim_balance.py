@@ -46,12 +46,12 @@ class Balance:
         """Weights that balance the events at these rows.
 
         Raises:
-            TrainingError: no event passes some skim, or none fails it; names them.
+            TrainingError: as `check_classes`.
         """
         n_pass = data.count_passing(rows).astype(np.float64)
         n_fail = np.maximum(data.sum_weights(rows)[:, None] - n_pass, 0.0)
         n_fail[n_fail < 0.5] = 0.0  # sums of float32 weights
-        check_classes(data, n_pass.sum(axis=0), n_fail.sum(axis=0), what)
+        check_classes(data, n_pass, n_fail, what)
         fewer = np.minimum(n_pass, n_fail)  # (T, S)
         share = fewer / (fewer + rare)
         skim_share = fewer.sum(axis=0) / (fewer.sum(axis=0) + rare)  # (S,)
@@ -73,18 +73,33 @@ class Balance:
 
 
 def check_classes(data: MultiSkimSet, n_pass: NDArray[Any], n_fail: NDArray[Any], what: str) -> None:
-    """Refuse skims of one class (S,), by name.
+    """Refuse skims of one class, by name; from the events that pass and fail (T, S).
 
     Raises:
-        TrainingError
+        TrainingError: no event passes some skim, or none fails it, or none does so in a type where others do.
     """
     for numbers, verb in ((n_pass, "passes"), (n_fail, "fails")):
-        wrong = [skim.name for skim, number in zip(data.skims, numbers, strict=True) if not number]
+        wrong = _names(data, numbers.sum(axis=0) == 0)
         if wrong:
             raise TrainingError(
-                f"no event {what} {verb} {', '.join(wrong)}, among {len(data)}: a network learns from both kinds; "
+                f"no event {what} {verb} {wrong}, among {len(data)}: a network learns from both kinds; "
                 f"give more events, or other skims"
             )
+    wrong = _names(data, ~has_both(n_pass, n_fail))
+    if wrong:
+        raise TrainingError(
+            f"no event type has both kinds of events {what} for {wrong}: the type alone, which the network is told, "
+            f"says whether they pass; give more events, or other skims"
+        )
+
+
+def has_both(n_pass: NDArray[Any], n_fail: NDArray[Any]) -> NDArray[np.bool_]:
+    """(S,) for which skims some type has passing and failing events, of numbers (T, S)."""
+    return np.asarray(((n_pass > 0) & (n_fail > 0)).any(axis=0))
+
+
+def _names(data: MultiSkimSet, chosen: NDArray[np.bool_]) -> str:
+    return ", ".join(skim.name for skim, is_chosen in zip(data.skims, chosen, strict=True) if is_chosen)
 
 
 @dataclass(frozen=True)

@@ -204,7 +204,9 @@ def test_skims_of_one_class_are_left_out_and_said(tmp_path: Path) -> None:
     data = read_data(job_of(one_class(tmp_path), tmp_path / "out"), talk=said.append)
     assert [skim.name for skim in data.skims] == ["manyKaons", "manyPhotons"]
     assert len(said) == 1
-    assert said[0].startswith("left out, since no event passes (or none fails) in training or validation: ")
+    assert said[0].startswith(
+        "left out, since no type has both passing and failing events in training and validation: "
+    )
     assert set(said[0].split(": ")[1].split(", ")) == {"nothing", "everything"}
 
 
@@ -212,6 +214,30 @@ def test_skims_of_one_class_are_left_out_and_said(tmp_path: Path) -> None:
 def test_skims_of_one_class_that_were_asked_for_are_an_error(skim: str, verb: str, tmp_path: Path) -> None:
     job = job_of(one_class(tmp_path), tmp_path / "out", skims=("manyKaons", skim))
     with pytest.raises(TrainingError, match=f"no event to train on {verb} {skim}, among 240"):
+        read_data(job)
+
+
+def one_type(folder: Path) -> Sample:
+    """Two types, and a skim that all of one and none of the other pass."""
+    batches = typed(decay_trees(120), "mixed"), typed(decay_trees(120, seed=8), "uubar")
+    events, labels = [], []
+    for number, batch in enumerate(batches):
+        events.append(write_events(folder / f"{number}.e", batch))
+        flags = {**skim_labels(batch), "theType": np.full(120, number == 0)}
+        labels.append(write_flags(folder / f"{number}.l", batch, flags))
+    return Sample(tuple(events), tuple(labels))
+
+
+def test_a_skim_of_two_classes_but_in_no_type_is_left_out_before_the_training(tmp_path: Path) -> None:
+    said: list[str] = []
+    data = read_data(job_of(one_type(tmp_path), tmp_path / "out"), talk=said.append)
+    assert [skim.name for skim in data.skims] == ["manyKaons", "manyPhotons"]
+    assert said[0].endswith(": theType")
+
+
+def test_a_skim_of_two_classes_but_in_no_type_is_an_error_when_asked_for(tmp_path: Path) -> None:
+    job = job_of(one_type(tmp_path), tmp_path / "out", skims=("manyKaons", "theType"))
+    with pytest.raises(TrainingError, match="no event type has both kinds of events to train on for theType"):
         read_data(job)
 
 
