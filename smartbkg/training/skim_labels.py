@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,8 @@ def find_columns(
 
     Raises:
         ColumnsMissing: a file lacks a skim that was asked for.
-        TrainingError: no skim at all, one asked for twice, or files that give it different codes.
+        TrainingError: no skim at all, one asked for twice, or files that give it different codes; or two skims of one
+            code, of which a configuration could not tell which is meant.
     """
     if len(set(asked)) != len(asked):
         raise TrainingError(f"a skim was asked for twice among {', '.join(asked)}: name each once")
@@ -60,8 +62,14 @@ def find_columns(
             say(f"left out, since not every label file has them: {', '.join(lacking)}")
         if not names:
             raise TrainingError(f"no skim is in all of the {len(paths)} label files: label them with `smartbkg skim`")
-    columns = [SkimColumn(name, skim_code(name, codes.get(name))) for name in names]
-    return tuple(sorted(columns, key=lambda column: column.code))
+    columns = sorted((SkimColumn(n, skim_code(n, codes.get(n))) for n in names), key=lambda column: column.code)
+    for one, other in pairwise(columns):
+        if one.code == other.code:
+            raise TrainingError(
+                f"the code {one.code} stands for {one.name} and {other.name}: leave one of them out, or label again "
+                f"with codes of their own"
+            )
+    return tuple(columns)
 
 
 class PackedLabels:

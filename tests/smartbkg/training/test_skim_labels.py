@@ -51,6 +51,13 @@ def test_files_that_disagree_about_a_code_are_refused(tmp_path: Path) -> None:
         find_columns(paths)
 
 
+def test_two_skims_of_one_code_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    path = with_codes(tmp_path / "a", theirs=77, mine=77, other=78)
+    with pytest.raises(TrainingError, match="the code 77 stands for theirs and mine"):
+        find_columns([path])
+    assert [column.name for column in find_columns([path], ["mine", "other"])] == ["mine", "other"]
+
+
 def test_what_not_every_file_has_is_left_out_and_said_or_refused_when_it_was_asked_for(tmp_path: Path) -> None:
     batch = decay_trees(5)
     paths = [write_flags(tmp_path / n, batch, flags_of(batch, *s)) for n, s in (("a", ("x", "y")), ("b", ("y", "z")))]
