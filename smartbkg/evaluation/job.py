@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartbkg import __version__
-from smartbkg.draws import uniform
+from smartbkg.draws import event_draw
 from smartbkg.errors import ModelMismatch, NothingToCompare, TrainingError
 from smartbkg.evaluation.figures import Judged, figures_of
 from smartbkg.evaluation.files import FilterFiles, open_filter
@@ -78,6 +78,7 @@ def evaluate(job: EvaluationJob, progress: Progress | None = None) -> Evaluation
     Raises:
         TrainingError: events without a label, or no skim with events of both classes.
         ModelMismatch: kept events of another filter.
+        EventTwice: an event that is scored, labelled or kept twice.
         UnknownName, ColumnsMissing: a skim that the filter or the labels do not have.
         EventDataError, ModelError: as the files' readers.
     """
@@ -115,7 +116,9 @@ class _Kept:
     @classmethod
     def read(cls, job: EvaluationJob, used: EventFilter, skims: tuple[str, ...], spool: Spool) -> _Kept:
         names = list(dict.fromkeys(used.weight_name.format(skim=skim) for skim in skims))
-        return cls(read_skimmed(job.kept, skims, spool, names), used.weight_name)
+        skimmed = read_skimmed(job.kept, skims, spool, names)
+        EventIndex(skimmed.keys, "kept")  # refuses events that are there twice
+        return cls(skimmed, used.weight_name)
 
     def of(self, skim: str) -> tuple[EventKeys, dict[str, NDArray[Any]], NDArray[np.float64]]:
         """Names, observables and weights of the events that pass a skim and were kept for it."""
@@ -215,7 +218,8 @@ class _Judge:
         rows = np.flatnonzero(judged.passed)
         p = judged.p[rows]
         exp, run, event = (names[rows] for names in self.scored.keys)
-        keep = uniform(self.job.seed, exp, run, event, stream=self.used.stream) < p
+        draw = event_draw(self.job.seed, exp, run, event, self.scored.event_type[rows], stream=self.used.stream)
+        keep = draw < p
         truth = dict(self.labels.values(skim, self.scored.row[rows]))
         return compare(
             truth,

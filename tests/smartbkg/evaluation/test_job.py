@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from smartbkg.bridging import build_bridged
-from smartbkg.draws import uniform
+from smartbkg.draws import event_draw
 from smartbkg.errors import BadEvent, BadScore, ColumnsMissing, EventTwice, ModelMismatch, TrainingError, UnknownName
 from smartbkg.evaluation.files import find_files
 from smartbkg.evaluation.job import Evaluation, EvaluationJob, evaluate
@@ -59,7 +59,7 @@ def probabilities(folder: Path, sample: LabelledSample) -> dict[str, Any]:
 def kept_file(path: Path, sample: LabelledSample, p: dict[str, Any], seed: int = 1) -> Path:
     """What filtering with the module, simulating and skimming leaves."""
     batch = sample.batch
-    draw = uniform(seed, batch.exp, batch.run, batch.event, stream="SmartBackground")
+    draw = event_draw(seed, batch.exp, batch.run, batch.event, batch.event_type, stream="SmartBackground")
     weights = {f"weight_{name}": np.where(draw < values, 1 / values, 0.0) for name, values in p.items()}
     table = pq.read_table(sample.labels)
     for name, weight in weights.items():
@@ -181,6 +181,12 @@ def test_kept_events_of_another_filter_are_refused(trained: Path, sample: Labell
         ModelMismatch, match=r"other weights than sampling with .* for feiSL gives; event \d+ of run 0,1"
     ):
         run(trained, sample, "feiSL", kept=(kept,))
+
+
+def test_kept_events_that_are_given_twice_are_refused(trained: Path, sample: LabelledSample, tmp_path: Path) -> None:
+    kept = kept_file(tmp_path / "kept.parquet", sample, probabilities(trained, sample))
+    with pytest.raises(EventTwice, match=r"\d+ events are kept more than once, the first is event \d+ of run 0,1"):
+        run(trained, sample, "feiHadronic", kept=(kept, kept))
 
 
 def test_kept_files_without_the_weights_of_a_skim_name_it(
