@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smartbkg.draws import uniform
+from smartbkg.draws import event_draw
 from smartbkg.errors import TrainingError
 from smartbkg.evaluation.figures import Judged, figures_of
 from smartbkg.evaluation.files import FilterFiles, open_filter
@@ -115,10 +115,11 @@ def _drift(
     job: DriftJob, both: dict[str, EventFilter], skim: str, scored: Scored, labels: Skimmed | None
 ) -> dict[str, Any]:
     logit = {side: scored.logits(side, _column(used, skim)) for side, used in both.items()}
-    p = {side: used.probability(skim, logit[side]) for side, used in both.items()}
+    p = {side: used.probability(used.skims[_column(used, skim)] or skim, logit[side]) for side, used in both.items()}
     change = p["b"] - p["a"]
     farthest = int(np.argmax(np.abs(change)))
-    draw = {used.stream: uniform(job.seed, *scored.keys, stream=used.stream) for used in both.values()}
+    named = (*scored.keys, scored.event_type)
+    draw = {used.stream: event_draw(job.seed, *named, stream=used.stream) for used in both.values()}
     keep = {side: draw[used.stream] < p[side] for side, used in both.items()}
     figures: dict[str, Any] = {
         "largest_change": float(abs(change[farthest])),

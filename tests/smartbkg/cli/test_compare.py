@@ -18,6 +18,7 @@ from smartbkg.features import build
 from smartbkg.scorer import open_scorer
 from smartbkg.training import metrics
 from support.trained import publish_trained, write_trained
+from support.trained_multiskim import write_multiskim
 from support.training import SKIM, write_toy_sample
 
 N_EVENTS = 200
@@ -143,3 +144,11 @@ def test_filters_that_know_no_common_skim_need_one_to_be_named(folder: Path, tmp
     write_trained(tmp_path / "third", 3)
     found = figures(folder, folder / "first", tmp_path / "third", "--skim", "another")
     assert list(found["skims"]) == ["another"]
+
+
+def test_two_filters_of_one_skim_each_are_compared_whatever_they_are_for(folder: Path, tmp_path: Path) -> None:
+    other = write_multiskim(tmp_path / "other", skims={"feiSL": 11180600})
+    forth = figures(folder, folder / "first", other, "--event-type", "mixed")
+    back = figures(folder, other, folder / "first", "--event-type", "mixed")
+    assert (list(forth["skims"]), list(back["skims"])) == (["feiHadronic"], ["feiSL"])
+    assert forth["skims"]["feiHadronic"]["b"]["kept_fraction"] == back["skims"]["feiSL"]["a"]["kept_fraction"]
