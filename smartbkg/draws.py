@@ -47,6 +47,21 @@ def uniform(
     return bits.astype(np.float64) * 2.0**-53
 
 
+def event_draw(
+    seed: int, exp: ArrayLike, run: ArrayLike, event: ArrayLike, event_type: ArrayLike, *, stream: str
+) -> NDArray[np.float64]:
+    """The number in [0, 1) by which a filter keeps an event.
+
+    Jobs of several event types often have the same seed, run and numbers. Their events must not be kept together: the
+    errors of a sum over all types would be larger than its weights say. So the type belongs to an event's name here.
+
+    Args:
+        seed, exp, run, event, stream: as for `uniform`.
+        event_type: codes, -1 for events that do not say their type.
+    """
+    return uniform(seed, exp, run, event, stream=stream, index=np.asarray(event_type, np.int64) + 1)
+
+
 def normal(
     seed: int, exp: ArrayLike, run: ArrayLike, event: ArrayLike, *, stream: str, index: ArrayLike = 0
 ) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from conditions import Run
 from smartbkg import __version__
 from smartbkg.decision import MAX_WEIGHT, Policy, SamplingPolicy, ThresholdPolicy
-from smartbkg.draws import uniform
+from smartbkg.draws import event_draw
 from smartbkg.errors import FrameworkError, ModelMismatch
 from smartbkg.features import FeatureSpec, build
 from smartbkg.framework.module import Module
@@ -41,7 +41,8 @@ class NNFilterModule(Module):
     """Scores generated events and returns whether they are kept.
 
     Without a threshold an event is kept with the probability `NN_prediction` (at least 1/max_weight) and weighs
-    the inverse. The draw depends on seed, experiment, run and event only: a job can be repeated, and split.
+    the inverse. The draw depends on seed and event (type, experiment, run, number) only: a job can be repeated, and
+    split.
 
     Args:
         model_file: a trained file to use instead of the database, which is then not touched.
@@ -87,12 +88,12 @@ class NNFilterModule(Module):
 
     def initialize(self) -> None:
         """Open the file, or the database; the payload is resolved for each run."""
-        self._seed = self.job.seed_or(self.seed) if self.threshold is None else None
         self._scorer: Scorer | None = None
         self._models: PayloadModels | None = None
         self._used: list[dict[str, Any]] = []
         self._unknown_pdgs: dict[int, int] = {}
         self._n_kept, self._sum_of_weights = 0, 0.0
+        self._seed = self.job.seed_or(self.seed) if self.threshold is None else None
         if self.model_file is not None:
             self._use(open_scorer(self.model_file, self.threads))
             self._used = [described_file(self.model_file, self._ready)]
@@ -166,7 +167,7 @@ class NNFilterModule(Module):
     def _draw(self, store: Store) -> NDArray[np.float64]:
         if self._seed is None:
             return np.zeros(len(store))  # a threshold asks for no draw
-        return uniform(self._seed, store.exp, store.run, store.event, stream=self.stream)
+        return event_draw(self._seed, store.exp, store.run, store.event, store.event_type, stream=self.stream)
 
     def _use(self, scorer: Scorer) -> None:
         found = {"model_config": scorer.manifest.model_config, "preproc_config": scorer.spec.as_dict()}

@@ -20,7 +20,7 @@ from conditions import Run
 from smartbkg import __version__
 from smartbkg.bridging import build_bridged
 from smartbkg.decision import MultiSkimPolicy
-from smartbkg.draws import uniform
+from smartbkg.draws import event_draw
 from smartbkg.errors import BadEvent, FrameworkError
 from smartbkg.events import EVENT_TYPES, event_type_code
 from smartbkg.features import Features
@@ -46,8 +46,9 @@ class SmartBackground(Module):
     """Samples generated events for several skims; returns 1 where at least one of them keeps the event, else 0.
 
     For each skim an event is kept with probability p and gets `weight_<SkimName>` = 1/p, else 0. The module filters
-    nothing by itself: a condition on its return value does. Draws depend on seed, experiment, run and event only, so a
-    job can be repeated, and split; all skims of an event share one draw, which keeps fewer events than one for each.
+    nothing by itself: a condition on its return value does. Draws depend on seed and event (type, experiment,
+    run, number) only, so a job can be repeated, and split; all skims of an event share one draw, which keeps fewer
+    events than one for each.
 
     Args:
         skimCodes: numbers of the skims.
@@ -105,7 +106,6 @@ class SmartBackground(Module):
 
     def initialize(self) -> None:
         """Open the files, or the database; the payloads are resolved for each run."""
-        self._seed = None if self.debug else self.job.seed_or(self.seed)
         self._models: MultiSkimPayloads | None = None
         self._choice: MultiSkimChoice | None = None
         self._used: list[dict[str, Any]] = []
@@ -114,6 +114,7 @@ class SmartBackground(Module):
         self._n_kept, self._n_empty, self._said_earlier = 0, 0, False
         self._n_sampled = np.zeros(len(self.names), np.int64)
         self._sum_of_weights = np.zeros(len(self.names))
+        self._seed = None if self.debug else self.job.seed_or(self.seed)
         if self.files is not None:
             self._use(open_files(*self.files, self.speed))
             return
@@ -243,11 +244,19 @@ class SmartBackground(Module):
         return numbers
 
     def _draw(self, store: Store, seed: int) -> NDArray[np.float64]:
-        """(B, 1) a draw for each event, or (B, S) one for each event and skim's code."""
-        event = {name: getattr(store, name)[:, np.newaxis] for name in ("exp", "run", "event")}
-        if self.independent:
-            return uniform(seed, **event, stream=f"{STREAM}/each", index=np.array(self.codes))
-        return uniform(seed, **event, stream=STREAM)
+        """(B, 1) a draw for each event, or (B, S) one for each event and skim's code.
+
+        Behind another filter of this kind the draws are others: with its draws all that it kept would be kept again.
+        """
+        streams = [f"{STREAM}/{code}" for code in self.codes] if self.independent else [STREAM]
+        after = [f"after {name}" for name in self._earlier(store)]
+        event = (store.exp, store.run, store.event, store.event_type)
+        return np.stack([event_draw(seed, *event, stream="/".join([each, *after])) for each in streams], axis=1)
+
+    @staticmethod
+    def _earlier(store: Store) -> list[str]:
+        """Names of the weights that other filters have left."""
+        return sorted(name for name in store.extra if name == "weight" or name.startswith(WEIGHT))
 
     def _check_earlier(self, store: Store) -> None:
         """Weights of this filter would be lost, and what it threw away is missing for other skims; others multiply."""
@@ -257,7 +266,7 @@ class SmartBackground(Module):
                 f"extra info {', '.join(there)} is there already: these events went through SmartBackground before. "
                 "Begin with the generated events, and give all skims to one filter (a CombinedSkim, or several codes)"
             )
-        earlier = sorted(name for name in store.extra if name == "weight" or name.startswith(WEIGHT))
+        earlier = self._earlier(store)
         if earlier and not self.debug and not self._said_earlier:
             log.warning("events carry %s of an earlier filter: multiply by it", ", ".join(earlier))
             self._said_earlier = True

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartbkg.draws import block_seed, normal, philox, uniform
+from smartbkg.draws import block_seed, event_draw, normal, philox, uniform
 from smartbkg.errors import BadEvent, BadSeed
 
 
@@ -92,3 +92,11 @@ def test_block_seeds_differ_by_every_word_and_stay_the_same_for_ever() -> None:
     assert block_seed(1, "mixed", 0) != block_seed(1, "mixed", 1) != block_seed(1, "charged", 1)
     assert block_seed(1, "ab", "c") != block_seed(1, "a", "bc")
     assert block_seed(1, "mixed", 0) == 8090964735647996941
+
+
+def test_events_of_two_types_with_the_same_numbers_draw_for_themselves() -> None:
+    event = np.arange(4000)
+    draws = [event_draw(1, 0, 1, event, np.full(len(event), kind), stream="filter") for kind in range(-1, 7)]
+    assert np.abs(np.corrcoef(draws)[np.triu_indices(8, 1)]).max() < 5 / np.sqrt(len(event))
+    mixed = event_draw(1, 0, 1, event, event % 7, stream="filter")
+    assert np.array_equal(mixed[event % 7 == 3], draws[1 + 3][event % 7 == 3])

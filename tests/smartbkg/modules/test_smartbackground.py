@@ -18,7 +18,7 @@ from conditions import IntervalOfValidity, NoPayloadForRun
 from conditions.store import Store, open_store
 from smartbkg.bridging import build_bridged
 from smartbkg.decision import MultiSkimPolicy
-from smartbkg.draws import uniform
+from smartbkg.draws import event_draw, uniform
 from smartbkg.errors import BadEvent, FrameworkError, ModelMismatch, ModuleFailed, UnknownName
 from smartbkg.events import EVENT_TYPES, EventBatch, read_events, read_metadata
 from smartbkg.framework import Statistics, create_path, process
@@ -115,7 +115,7 @@ def test_each_skim_gets_the_inverse_of_its_probability_or_zero(
     assert min(len(kept), len(rejected)) > 20
     assert list(kept.extra) == [f"weight_{name}" for name in NAMES]
     p = probabilities(kept)
-    draw = uniform(1, kept.exp, kept.run, kept.event, stream="SmartBackground")
+    draw = event_draw(1, kept.exp, kept.run, kept.event, kept.event_type, stream="SmartBackground")
     for k, name in enumerate(NAMES):
         sampled = draw < p[:, k]
         np.testing.assert_allclose(kept.extra[f"weight_{name}"], np.where(sampled, 1 / p[:, k], 0.0), rtol=2e-5)
@@ -427,6 +427,40 @@ def test_events_that_were_filtered_before_are_refused(events: Path, pair: dict[s
         assert isinstance(caught.value.error, FrameworkError)
     run_filter(tmp_path / "once.parquet", tmp_path, SmartBackground(**FEI, debugMode=True, **pair))
     assert set(both(tmp_path)[0].extra) == {"weight_feiHadronic", "SmartBKG_Prediction_feiHadronic"}
+
+
+@pytest.mark.parametrize("independent", [False, True])
+def test_events_of_two_types_with_the_same_numbers_have_draws_of_their_own(
+    batch: EventBatch, pair: dict[str, Path], tmp_path: Path, independent: bool
+) -> None:
+    kept = []
+    for code in (1, 3):  # the same events twice, said to be charged and mixed
+        typed = replace(batch, event_type=np.full(len(batch), code, np.int8))
+        path = write_events(tmp_path / "typed.parquet", typed)
+        alike = {"eventType": "charged", "overrideEventType": True, "independentDraws": independent}
+        run_filter(path, tmp_path, everything(**alike, **pair))
+        done = EventBatch.concat(both(tmp_path))
+        order = np.lexsort((done.event, done.run))
+        kept.append([done.extra[f"weight_{name}"][order] > 0 for name in NAMES])
+    p = probabilities(batch, c=1)[np.lexsort((batch.event, batch.run))]
+    for k in range(len(NAMES)):
+        together, variance = kept[0][k] & kept[1][k], p[:, k] ** 2 * (1 - p[:, k] ** 2)
+        assert abs(together.sum() - (p[:, k] ** 2).sum()) < 4 * np.sqrt(variance.sum())
+
+
+def test_a_second_filter_with_the_same_seed_draws_anew(
+    batch: EventBatch, pair: dict[str, Path], tmp_path: Path
+) -> None:
+    many = EventBatch.concat([replace(batch, exp=batch.exp + exp) for exp in range(5)])
+    run_filter(write_events(tmp_path / "many.parquet", many), tmp_path, SmartBackground([CODES[0]], ["mine"], **pair))
+    (tmp_path / "kept.parquet").rename(tmp_path / "once.parquet")
+    once = read_events(tmp_path / "once.parquet")
+    # Another network, which does not know the first one's names.
+    run_filter(tmp_path / "once.parquet", tmp_path, SmartBackground([CODES[0]], ["yours"], **pair))
+    twice = both(tmp_path)[0].extra
+    p = 1 / once.extra["weight_mine"]
+    assert p.min() < 0.5
+    assert abs(len(twice["weight_yours"]) - p.sum()) < 4 * np.sqrt((p * (1 - p)).sum())
 
 
 def test_weights_of_another_filter_are_kept_and_said_once(
