@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
+import sys
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -87,7 +87,7 @@ class SmartBackgroundConfig:
             NotAModel: no JSON object, or not with the entries of a configuration.
         """
         try:
-            values = json.loads(text)
+            values = json.loads(text, object_pairs_hook=_each_once)
         except (ValueError, RecursionError) as error:
             raise NotAModel(source, f"it is no JSON: {error}") from error
         if not isinstance(values, dict):
@@ -253,12 +253,28 @@ def all_event_types() -> dict[str, int]:
     return {name: number for number, name in enumerate(EVENT_TYPES)}
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; of an entry that is there twice one reader would take the first, another one the last."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{max(names, key=names.count)!r} is there twice")
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    """A finite number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    return bool(abs(value) <= sys.float_info.max)  # also of an integer of a thousand digits
 
 
 def _is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_pdg_code(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and -(1 << 63) <= value < 1 << 63
 
 
 def _max_weight(value: Any, source: Path | str) -> float:
@@ -293,7 +309,7 @@ def _skims(value: Any, source: Path | str) -> tuple[SkimEntry, ...]:
 
 
 def _pdg_codes(value: Any, source: Path | str) -> tuple[int, ...]:
-    if not isinstance(value, list) or not value or not all(map(_is_integer, value)) or len(set(value)) != len(value):
+    if not isinstance(value, list) or not value or not all(map(_is_pdg_code, value)) or len(set(value)) != len(value):
         raise NotAModel(source, "pdg_codes is no list of different PDG codes")
     return tuple(value)
 

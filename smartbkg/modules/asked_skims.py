@@ -6,7 +6,8 @@ import operator
 from collections.abc import Iterable, Mapping, Sequence
 
 from smartbkg.errors import FrameworkError, ModelMismatch, UnknownName
-from smartbkg.skim import CombinedSkim, Skim, get_skim
+from smartbkg.skim import Skim, get_skim
+from smartbkg.skim.skims import check_skim, single_skims
 from smartbkg.smartbackground import check_skims, skim_code
 
 Skims = Skim | str | int | Iterable[Skim | str | int]
@@ -19,14 +20,14 @@ def named_skims(skim: Skims) -> list[tuple[str, int]]:
 
     Raises:
         UnknownName: a name or code of no skim.
+        NotASkim: something else, with what to do.
+        SkimTwice: two different skims share a name.
     """
     several = skim if isinstance(skim, Iterable) and not isinstance(skim, str) else [skim]
-    found: dict[str, int] = {}
-    for each in several:
-        single = get_skim(each) if isinstance(each, str | int) else each
-        for part in single.skims if isinstance(single, CombinedSkim) else (single,):
-            found[part.name] = skim_code(part.name, part.code)
-    return list(found.items())
+    given = [get_skim(each) if isinstance(each, str | int) else each for each in several]
+    for each in given:
+        check_skim(each)
+    return [(single.name, skim_code(single.name, single.code)) for single in single_skims(given)]
 
 
 def plain_skims(codes: Sequence[int], names: Sequence[str]) -> tuple[list[int], list[str]]:
@@ -41,6 +42,9 @@ def plain_skims(codes: Sequence[int], names: Sequence[str]) -> tuple[list[int], 
         raise FrameworkError(f"skim codes are integers, such as 11180500; found {list(codes)}") from None
     if isinstance(names, str):
         raise FrameworkError(f"skimNames is a list of names, not the text {names!r}")
+    odd = [name for name in names if not isinstance(name, str)]
+    if odd:
+        raise FrameworkError(f"skim names are texts, such as feiHadronic; found {odd[0]!r}")
     check_skims(plain, list(names))
     return plain, list(names)
 

@@ -70,6 +70,9 @@ def test_a_deployed_configuration_without_our_entries_is_read_and_written_again(
         ({"skims": [{"index": i, "code": 1, "name": f"x{i}", "a": 1, "b": 0} for i in (0, 1)]}, "code 1 stands for"),
         ({"skims": [{"index": i, "code": i, "name": "x", "a": 1, "b": 0} for i in (0, 1)]}, "name x stands for"),
         ({"pdg_codes": [0, 0]}, "no list of different PDG codes"),
+        ({"max_weight": 10**400}, "max_weight is 1000"),
+        ({"skims": [{"index": 0, "code": 1, "name": "x", "a": 0, "b": -(10**400)}]}, "skim 0 has a wrong index"),
+        ({"pdg_codes": [0, 1 << 63]}, "no list of different PDG codes"),
         ({"pdg_codes": ["pi+"]}, "no list of different PDG codes"),
         ({"weights_sha256": 7}, "weights_sha256 is 7"),
         ({"provenance": []}, "provenance is a list"),
@@ -84,6 +87,12 @@ def test_what_is_no_configuration_is_refused_and_says_why(entries: dict[str, Any
 def test_text_that_is_no_object_is_refused(text: str) -> None:
     with pytest.raises(NotAModel, match="JSON"):
         SmartBackgroundConfig.from_json(text)
+
+
+def test_an_entry_that_is_there_twice_is_refused() -> None:
+    twice = CONFIG.to_json().replace('"max_weight"', '"max_weight":1000.0,"max_weight"', 1)
+    with pytest.raises(NotAModel, match="'max_weight' is there twice"):
+        SmartBackgroundConfig.from_json(twice)
 
 
 def test_skims_are_found_by_code_in_the_order_asked_for_and_called_as_the_user_does() -> None:
@@ -159,6 +168,7 @@ def test_a_logit_that_is_not_a_number_has_no_probability() -> None:
 @pytest.mark.parametrize("values", [[], [0.5], [0.5, 0.0, 1.0], [0.5, math.nan], [0.5, "x"], [True, 0.0]])
 def test_a_wrong_number_of_activation_parameters_is_refused(values: list[Any]) -> None:
     assert activation_parameters([0.5, 0]) == (0.5, 0.0)
+    assert activation_parameters(np.array([0.25, -1], np.float32)) == (0.25, -1.0)  # type: ignore[arg-type]
     with pytest.raises(FrameworkError, match="two parameters"):
         activation_parameters(values)
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from smartbkg.errors import FrameworkError, ModelMismatch, ModuleFailed, UnknownName
+from smartbkg.errors import FrameworkError, ModelMismatch, ModuleFailed, NotASkim, SkimTwice, UnknownName
 from smartbkg.events import read_events
 from smartbkg.framework import Path as EventPath
 from smartbkg.framework import create_path, process
@@ -150,6 +150,14 @@ def test_skims_are_given_as_such_or_by_name_or_code(skim: Any, expected: list[st
 def test_a_name_of_no_skim_is_said_with_what_is_near() -> None:
     with pytest.raises(UnknownName, match="unknown skim 'feiHadronik'; near: feiHadronic"):
         add_smartbkg_filtering("feiHadronik", create_path())
+
+
+def test_two_skims_of_one_name_and_what_is_no_skim_are_refused() -> None:
+    with pytest.raises(SkimTwice, match=FEI):
+        add_smartbkg_filtering([get_skim(FEI), own(FEI)], create_path())
+    for given in (None, [lambda reco: reco], object()):
+        with pytest.raises(NotASkim, match="no skim"):
+            add_smartbkg_filtering(given, create_path())  # type: ignore[arg-type]
 
 
 def test_a_skim_of_ones_own_needs_a_network_that_was_trained_for_it(
