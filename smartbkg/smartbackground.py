@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -266,7 +266,10 @@ def _is_number(value: Any) -> bool:
     """A finite number that a float can hold."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         return False
-    return bool(abs(value) <= sys.float_info.max)  # also of an integer of a thousand digits
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:  # an integer of a thousand digits
+        return False
 
 
 def _is_integer(value: object) -> bool:
