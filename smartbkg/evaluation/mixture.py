@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from smartbkg.events import EVENT_TYPES
 
-# Cross sections at the Υ(4S) in nb, as the experiment quotes them for continuum and τ pairs; its 1.11 nb of B pairs
+# Cross sections at the Υ(4S) in nb, as the experiment quotes them for continuum and τ pairs; its 1.110 nb of B pairs
 # are charged in 51.4 % of all cases.
 CROSS_SECTION_NB = {
-    "charged": 0.514 * 1.11,
-    "mixed": 0.486 * 1.11,
+    "charged": 0.571,
+    "mixed": 0.539,
     "uubar": 1.61,
     "ddbar": 0.40,
     "ssbar": 0.38,

@@ -21,21 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smartbkg.errors import TrainingError
+from smartbkg.evaluation.mixture import CROSS_SECTION_NB
 from smartbkg.smartbackground import DEFAULT_ACTIVATION, MAX_WEIGHT, activation
 from smartbkg.training.metrics import REFERENCE_TIMES, ReferenceTimes
 
 Array = NDArray[np.float64]
 
-# nb at the Υ(4S): the experiment's numbers; B pairs are 1.110 nb, of which 48.6 % are mixed and 51.4 % charged.
-CROSS_SECTIONS_NB = {
-    "ccbar": 1.30,
-    "charged": 0.571,
-    "ddbar": 0.40,
-    "mixed": 0.539,
-    "ssbar": 0.38,
-    "taupair": 0.919,
-    "uubar": 1.61,
-}
 MIN_PASSING = 30  # of a type that takes part: the mean of 1/p over fewer says little
 MIN_FOR_SCALE = 100  # with fewer passing events, the scale stays at its usual value and only b is fitted
 SCALES = (0.1, 2.0)
@@ -89,7 +80,7 @@ def shares(samples: Sequence[TypeSample]) -> dict[str, float]:
     enough = [s for s in usable if len(s.passing) >= MIN_PASSING] or usable
     if not enough:
         raise TrainingError("no event type has both passing and failing validation events: nothing can be fitted")
-    rate = {s.event_type: CROSS_SECTIONS_NB[s.event_type] * s.retention for s in enough}
+    rate = {s.event_type: CROSS_SECTION_NB[s.event_type] * s.retention for s in enough}
     return {name: value / sum(rate.values()) for name, value in rate.items()}
 
 
@@ -175,9 +166,9 @@ def figures(
     def inverse_mean(name: str) -> float:
         return 1.0 / float(sum(part / own[kind][name] for kind, part in share.items()))
 
-    cross_section = sum(CROSS_SECTIONS_NB[kind] for kind in share)
-    passing = sum(CROSS_SECTIONS_NB[kind] * own[kind]["retention"] for kind in share)
-    kept = sum(CROSS_SECTIONS_NB[kind] * own[kind]["kept_fraction"] for kind in share)
+    cross_section = sum(CROSS_SECTION_NB[kind] for kind in share)
+    passing = sum(CROSS_SECTION_NB[kind] * own[kind]["retention"] for kind in share)
+    kept = sum(CROSS_SECTION_NB[kind] * own[kind]["kept_fraction"] for kind in share)
     return {
         "auc": mean("auc"),
         "speed_up": inverse_mean("speed_up"),
@@ -208,13 +199,21 @@ def _type_figures(
     }
 
 
-def weighted_auc(passing: Array, failing: Array, weight: Array) -> float:
+def weighted_auc(passing: Array, failing: Array, weight: Array, passing_weight: Array | None = None) -> float:
     """Area under the ROC curve: the chance that a passing event has the larger logit; equal ones count half.
+
+    Args:
+        passing: (n,) logits.
+        failing: (m,) logits.
+        weight: (m,) of the failing ones.
+        passing_weight: (n,) of the passing ones; None for 1.
 
     >>> weighted_auc(np.array([1.0, 2.0]), np.array([0.0, 1.0]), np.array([3.0, 1.0]))
     0.9375
+    >>> weighted_auc(np.array([1.0, 2.0]), np.array([0.0, 1.0]), np.array([3.0, 1.0]), np.array([3.0, 1.0]))
+    0.90625
     """
     order = np.argsort(failing)
     below = np.concatenate([[0.0], np.cumsum(weight[order])])
     smaller, not_larger = (below[np.searchsorted(failing[order], passing, side=side)] for side in ("left", "right"))
-    return float((0.5 * (smaller + not_larger)).mean() / below[-1])
+    return float(np.average(0.5 * (smaller + not_larger), weights=passing_weight) / below[-1])

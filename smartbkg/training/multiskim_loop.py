@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from smartbkg.atomic import write_atomically
 from smartbkg.draws import block_seed
 from smartbkg.errors import TrainingError
-from smartbkg.events import EVENT_TYPES
+from smartbkg.events import EVENT_TYPES, event_type_code
 from smartbkg.models.checkpoint import load_plain
 from smartbkg.models.transformer import Transformer
 from smartbkg.training.activation import TypeSample, shares, weighted_auc
@@ -154,9 +154,17 @@ class Judge:
             usable = [s for s in samples if len(s.passing) and len(s.failing)]
             if usable:
                 share = shares(usable)
-                own = {s.event_type: weighted_auc(s.passing, s.failing, s.weight) for s in usable}
+                own = {
+                    s.event_type: weighted_auc(s.passing, s.failing, s.weight, self._of_passing(s.event_type, place))
+                    for s in usable
+                }
                 values.append(sum(part * own[kind] for kind, part in share.items()))
         return float(np.mean(values)) if values else float("nan")
+
+    def _of_passing(self, event_type: str, place: int) -> NDArray[np.float64]:
+        """(n,) weights of the events of a type that pass a skim: those that pass rare ones, too, are drawn more."""
+        chosen = self.data.passes(self.rows, place) & (self.data.event_type[self.rows] == event_type_code(event_type))
+        return np.asarray(self.weight[chosen, place])
 
 
 def type_samples(

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from smartbkg.errors import TrainingError
+from smartbkg.evaluation import mixture
+from smartbkg.evaluation.mixture import CROSS_SECTION_NB
+from smartbkg.events import event_type_code
 from smartbkg.smartbackground import activation
 from smartbkg.training.activation import (
-    CROSS_SECTIONS_NB,
     SCALES,
     TypeSample,
     figures,
@@ -89,7 +91,7 @@ def test_with_few_passing_events_only_the_shift_is_fitted() -> None:
 def test_types_take_part_by_what_passes_in_them() -> None:
     many, other, few = sample("mixed"), sample("uubar", retention=0.01), sample("taupair", n=5, retention=0.2)
     share = shares([many, other, few])
-    passing = {"mixed": 0.05 * CROSS_SECTIONS_NB["mixed"], "uubar": 0.01 * CROSS_SECTIONS_NB["uubar"]}
+    passing = {"mixed": 0.05 * CROSS_SECTION_NB["mixed"], "uubar": 0.01 * CROSS_SECTION_NB["uubar"]}
     assert share == pytest.approx({kind: value / sum(passing.values()) for kind, value in passing.items()})
     assert shares([few]) == {"taupair": 1.0}
 
@@ -133,3 +135,9 @@ def test_no_event_gets_more_than_the_largest_weight() -> None:
     a, b = fit_activation([one], max_weight=20.0)
     assert activation(one.failing, a, b, 20.0).min() == pytest.approx(0.05)
     assert figures([one], a, b, max_weight=20.0)["kept_fraction"] > 0.05
+
+
+def test_types_that_pass_alike_weigh_as_in_the_mixture_of_the_evaluation() -> None:
+    kinds = ("mixed", "charged", "uubar")
+    there = np.array([event_type_code(kind) for kind in kinds], np.int8)
+    assert shares([sample(kind) for kind in kinds]) == pytest.approx(mixture.shares(there))

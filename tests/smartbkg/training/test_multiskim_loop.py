@@ -16,7 +16,8 @@ from smartbkg.training.multiskim_config import MultiSkimConfig
 from smartbkg.training.multiskim_crew import Crew, Plan
 from smartbkg.training.multiskim_data import MultiSkimSet, prepare_multiskim
 from smartbkg.training.multiskim_loop import Judge, MultiSkimState, learning_rate, train, type_samples
-from support.multiskim import SMALL_CONFIG, toy_batches, write_sample
+from support.events import decay_trees
+from support.multiskim import SMALL_CONFIG, toy_batches, typed, write_events, write_flags, write_sample
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,22 @@ def test_the_judges_area_is_that_of_each_type(data: MultiSkimSet) -> None:
     # Knowing the type and nothing else earns nothing.
     by_type = np.where(rows, 5.0, -5.0)[:, None].repeat(2, axis=1).astype(np.float32)
     assert judge.auc(by_type) == pytest.approx(0.5)
+
+
+def test_the_judges_area_is_that_of_all_validation_events_however_few_are_drawn(tmp_path: Path) -> None:
+    batch, numbers = typed(decay_trees(900), "mixed"), np.arange(900)
+    flags = {"common": numbers % 2 == 0, "rare": numbers % 23 == 0}
+    events, labels = write_events(tmp_path / "e", batch), write_flags(tmp_path / "l", batch, flags)
+    data = prepare_multiskim([events], [labels], tmp_path / "data")
+    # Passing events of the rare skim, which are drawn more often, are the ones that are told from the others.
+    logit = np.sin(numbers) + 3.0 * (flags["common"] & flags["rare"])
+    values = []
+    for n, seeds in ((10**6, 1), (150, 60)):
+        config = dataclasses.replace(SMALL_CONFIG, rare=5.0, validation_fraction=0.5, validation_events=n)
+        judges = [Judge.of(data, dataclasses.replace(config, seed=seed)) for seed in range(seeds)]
+        found = [judge.auc(logit[judge.rows, None].repeat(2, axis=1).astype(np.float32)) for judge in judges]
+        values.append(np.mean(found))
+    assert values[1] == pytest.approx(values[0], abs=0.006)
 
 
 def test_a_loss_that_is_not_finite_ends_the_training(folder: Path, data: MultiSkimSet, tmp_path: Path) -> None:
