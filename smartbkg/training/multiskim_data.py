@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from smartbkg.bridging import BRIDGED_SPEC, build_bridged
 from smartbkg.draws import uniform
-from smartbkg.errors import TrainingError
+from smartbkg.errors import BadEvent, TrainingError
 from smartbkg.events import EVENT_TYPES, EventBatch
 from smartbkg.features import Features
 from smartbkg.matching import EventIndex, EventKeys, event_name
@@ -44,6 +44,7 @@ _EVENTS: dict[str, DTypeLike] = {
     "event": np.int64,
     "bits": np.uint8,
 }
+MAX_PARTICLES = np.iinfo(np.int16).max  # seen in an event; a link to a mother beyond would wrap around on disk
 _ROWS = 1 << 16  # events whose labels are unpacked at a time
 N_FEATURES = len(BRIDGED_SPEC.features)
 
@@ -225,6 +226,7 @@ def _parts(
         rows = np.flatnonzero(~fails | (uniform(0, *keys, stream="keep failing") < keep_failing))
         kept = batch.select(rows)
         features = naming_file(build_bridged, kept, path)
+        _check_sizes(features, (kept.exp, kept.run, kept.event), path)
         yield {
             "x": features.x,
             "token": features.token,
@@ -245,4 +247,13 @@ def _check_types(batch: EventBatch, keys: EventKeys) -> None:
         raise TrainingError(
             f"{len(missing)} of {len(batch)} events have no event type, the first is {event_name(keys, missing[0])}; "
             f"the network is told the type, one of {', '.join(EVENT_TYPES)}: generate or import the events with it"
+        )
+
+
+def _check_sizes(features: Features, keys: EventKeys, source: Path | str) -> None:
+    large = np.flatnonzero(features.counts > MAX_PARTICLES)
+    if len(large):
+        raise BadEvent(
+            f"{source}: {event_name(keys, int(large[0]))} has {features.counts[large[0]]} particles, "
+            f"at most {MAX_PARTICLES} can be trained on: leave it out"
         )

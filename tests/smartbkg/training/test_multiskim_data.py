@@ -12,7 +12,7 @@ from smartbkg.bridging import build_bridged
 from smartbkg.errors import BadEvent, EventTwice, TrainingError
 from smartbkg.events import EVENT_TYPES, EventBatch, event_type_code
 from smartbkg.training.multiskim_data import MultiSkimSet, open_multiskim_set, prepare_multiskim
-from support.events import decay_trees, event_batch
+from support.events import Particle, decay_trees, event_batch
 from support.multiskim import Sample, skim_labels, toy_batches, typed, write_events, write_flags, write_sample
 
 
@@ -170,3 +170,9 @@ def test_a_number_that_is_not_finite_is_named_with_its_file(value: float, tmp_pa
     wrong = dataclasses.replace(batch, particles=dataclasses.replace(batch.particles, energy_gev=energy))
     with pytest.raises(BadEvent, match=r"0\.parquet: event 4 of run 0,1: particle 0 has a number that is not finite"):
         prepared(write_sample(tmp_path, wrong), tmp_path)
+
+
+def test_an_event_of_too_many_particles_is_named_with_its_file(tmp_path: Path) -> None:
+    large = event_batch([[Particle(22)], [Particle(22)] * 33_000])
+    with pytest.raises(BadEvent, match=r"0\.parquet: event 2 of run 0,1 has 33000 particles, at most 32767 can be"):
+        prepared(write_sample(tmp_path, large), tmp_path)
