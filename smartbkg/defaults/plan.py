@@ -66,8 +66,10 @@ def sample_lanes(plan: Plan, until: str = "label") -> list[list[Step]]:
     n_steps = STAGES.index(until) + 1
     sizes = {**dict.fromkeys(B_PAIRS, plan.n_b_pairs), **dict.fromkeys(OTHERS, plan.n_others)}
     # An event is found by experiment, run and number: types that are read together have runs of their own.
-    wanted = [(TRAIN, kind, count, plan.seed, 1 + place) for place, (kind, count) in enumerate(sizes.items())]
-    wanted += [(NEW, kind, plan.n_new, plan.seed + 1, 101 + place) for place, kind in enumerate(sizes)]
+    wanted = [
+        (TRAIN, kind, count, plan.seed, FIRST_RUN[TRAIN] + place) for place, (kind, count) in enumerate(sizes.items())
+    ]
+    wanted += [(NEW, kind, plan.n_new, plan.seed + 1, FIRST_RUN[NEW] + place) for place, kind in enumerate(sizes)]
     return [_lane(plan, *each)[:n_steps] for each in wanted]
 
 

@@ -5,8 +5,8 @@ The cuts, and why:
 * Event: at least 3 good tracks, visible energy above 4 GeV, R2 below 0.7: the jets that no analysis
   would keep go, and enough of continuum stays to learn its suppression from.
 * D mesons are the wide standard lists of the decay that names the skim.
-* B mesons: Mbc > 5.2 GeV and |delta E| < 0.3 GeV, so that sidebands for the fit of the background stay in: signal
-  has widths of 3 MeV and 15 MeV (40 MeV with a pi0).
+* B mesons: Mbc > 5.2 GeV and |delta E| < 0.5 GeV (0.3 GeV with a rho, where most combinations are wrong), so that
+  sidebands for the fit of the background stay in: signal has widths of 3 MeV and 15 MeV (40 MeV with a pi0).
 """
 
 from __future__ import annotations
