@@ -112,7 +112,8 @@ def _configured(places: tuple[Place, ...], environment: Environment, cache: Payl
     if not chosen:
         return _store(None, config.user)
     if len(chosen) == 1:
-        must_exist = not places and not environment.makes_store
+        # One that makes itself is empty: where something came along, it would answer in the place of a mistyped store.
+        must_exist = config.bundled is not None or (not places and not environment.makes_store)
         return open_source(chosen[0], cache, user=config.user, must_exist=must_exist)
     openers = {
         place: partial(open_source, place, cache, user=config.user, must_exist=True, patient=False) for place in chosen

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final, Generic, TypeVar
 
 import conditions
-from conditions import Client, NoPayloadForRun, Resolved, Run
+from conditions import Client, NoPayloadForRun, NoProvider, Resolved, Run
 from conditions.errors import NotRecorded, TagNotFound, TagNotUsable
 from smartbkg.errors import ModelMismatch
 from smartbkg.framework.job import Job
@@ -112,7 +112,7 @@ class PayloadStack:
                 # By itself: tags that hold the payload need not wait for it, and no provider is worse without it.
                 found = {**self.client.resolve_optional(run, missing, default), **found}
                 stack = (*asked, default)
-            except (TagNotFound, TagNotUsable, NotRecorded) as error:
+            except (TagNotFound, TagNotUsable, NotRecorded, NoProvider) as error:
                 absent = error
         lacking = [name for name in required if name not in found]
         if lacking:
@@ -123,6 +123,8 @@ class PayloadStack:
             raise NoPayloadForRun(lacking, run, stack, dict.fromkeys(near))
         if isinstance(absent, TagNotUsable):
             self.say_once(absent.tag, f"the default tag {absent.tag} is left out: it is {absent.state}")
+        if isinstance(absent, NoProvider):
+            self.say_once(f"{default} is unknown", f"the default tag {default} is left out: {absent}")
         return found, stack
 
     def described(self, resolved: Resolved) -> dict[str, Any]:

@@ -128,6 +128,18 @@ def test_a_server_that_is_down_is_an_error(bundled: Bundled, tmp_path: Path) -> 
             client.resolve_optional(RUN, ["net"], TAG)
 
 
+def test_a_store_that_is_not_there_is_an_error(
+    bundled: Bundled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typo = tmp_path / "stroe.sqlite"
+    with pytest.raises(StoreUnavailable, match=r"stroe\.sqlite.*no such file"):
+        conditions.open(typo, bundled=bundled)
+    monkeypatch.setenv("CONDITIONS_URL", f"sqlite:///{typo}")
+    with pytest.raises(StoreUnavailable, match=r"stroe\.sqlite.*no such file"):
+        conditions.open(bundled=bundled)
+    assert not typo.exists()
+
+
 def test_all_places_are_asked_before_what_came_along(bundled: Bundled, tmp_path: Path) -> None:
     places = [tmp_path / name / "store.sqlite" for name in ("first", "second")]
     filled(str(places[0]), "of the first", "site").close()

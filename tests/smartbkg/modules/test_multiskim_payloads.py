@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import conditions
-from conditions import IntervalOfValidity, Run
+from conditions import Bundled, IntervalOfValidity, Run
 from conditions.client.client import ClientConfig
 from conditions.store import Store, open_store
 from smartbkg.errors import ModelMismatch, ModuleFailed
@@ -21,7 +21,8 @@ from smartbkg.modules import multiskim_payloads
 from smartbkg.modules.multiskim_payloads import MultiSkimPayloads, open_files
 from smartbkg.modules.smartbackground import SmartBackground
 from support.batches import some_events, write_events
-from support.foreign import SKIMS, write_config
+from support.foreign import SKIMS, write_config, write_pair
+from support.shipped import installed
 from support.trained_multiskim import publish_random, write_multiskim
 
 WEIGHTS, CONFIG, BATCHED = (
@@ -185,6 +186,23 @@ def test_a_configuration_without_digest_is_compared_with_what_the_weights_say(
     assert said(caplog) == []
     with pytest.raises(ModelMismatch, match=f"was trained with other {what} than"):
         open_files(weights, write_config(tmp_path / "other.json", **change))
+
+
+def test_a_companion_that_nobody_can_be_asked_for_is_left_out_and_that_is_said(
+    store: Store, events: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = installed(monkeypatch, tmp_path / "program")
+    weights, config = write_pair(tmp_path / "pair")
+    store.create_tag("mine")
+    for name, path in ((WEIGHTS, weights), (CONFIG, config)):
+        store.add_iov("mine", name, store.upload(name, path).revision, ALWAYS)
+    places = ["http://127.0.0.1:1", tmp_path / "store" / "conditions.db"]
+    with conditions.open(places, ["mine"], allow_open=True, bundled=Bundled(snapshot, (TAG,))) as client:
+        _, step = predictions(events, tmp_path, conditions=client)
+        assert [model["tag"] for model in step["models"]] == ["mine", "mine"]
+        assert [line for line in said(caplog) if "left out" in line and "127.0.0.1:1" in line]
+        with pytest.raises(ModuleFailed, match=r"127\.0\.0\.1:1"):
+            predictions(events, tmp_path, conditions=client, payloadWeights="another", payloadConfig="other")
 
 
 def test_a_tag_in_front_with_weights_alone_is_refused(store: Store, tmp_path: Path) -> None:
