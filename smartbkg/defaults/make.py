@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from smartbkg.atomic import write_atomically
 from smartbkg.defaults import FOLDER, MAX_BYTES, PAYLOADS, SNAPSHOT, size_bytes
 from smartbkg.defaults.plan import (
     EVALUATION,
@@ -81,10 +82,14 @@ def install(snapshot: Path, folder: Path) -> None:
     size = size_bytes(snapshot)
     if size > MAX_BYTES:
         raise DefaultsDamaged(snapshot, f"{size} bytes, at most {MAX_BYTES} are shipped")
-    folder.mkdir(exist_ok=True)
-    shutil.rmtree(folder / PAYLOADS, ignore_errors=True)
-    shutil.copytree(snapshot / PAYLOADS, folder / PAYLOADS)
-    shutil.copyfile(snapshot / SNAPSHOT, folder / SNAPSHOT)
+    # New payloads first and old ones last: the snapshot that jobs find has its files at any moment.
+    payloads = sorted(path.relative_to(snapshot) for path in (snapshot / PAYLOADS).rglob("*") if not path.is_dir())
+    for name in (*payloads, Path(SNAPSHOT)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / name, (snapshot / name).read_bytes())
+    for path in (folder / PAYLOADS).rglob("*"):
+        if path.is_file() and path.relative_to(folder) not in payloads:
+            path.unlink()
 
 
 def _run_stage(recipe: Recipe, stage: str, plan: Plan, training: Training, making: Making) -> None:

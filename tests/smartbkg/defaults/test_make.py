@@ -72,6 +72,23 @@ def test_what_is_installed_takes_the_place_of_what_was_there_and_is_small_enough
     assert read_shipped(program / SNAPSHOT).verify(MAX_BYTES)
 
 
+def test_an_installation_that_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
+    made, program = ship(tmp_path / "made").parent, tmp_path / "program"
+    older = ship(tmp_path / "older", seed=9)
+    install(older.parent, program)
+    lost = sorted((made / "payloads").rglob("*.root"))[-1]
+    lost.rename(tmp_path / "elsewhere")
+    lost.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError):
+        install(made, program)
+    assert (program / SNAPSHOT).read_bytes() == older.read_bytes()
+    assert read_shipped(program / SNAPSHOT).verify(MAX_BYTES)
+    lost.unlink()
+    (tmp_path / "elsewhere").rename(lost)
+    install(made, program)
+    assert size_bytes(program) == size_bytes(made)
+
+
 def test_networks_that_are_there_are_published_with_what_they_are_worth_and_taken_along(tmp_path: Path) -> None:
     folder, said = tmp_path / "work", list[str]()
     remember(folder / PLAN_FILE, asdict(SMALL), "defaults")
