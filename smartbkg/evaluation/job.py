@@ -27,6 +27,7 @@ from smartbkg.evaluation.spool import Spool
 from smartbkg.events import EVENT_TYPES
 from smartbkg.matching import NOT_FOUND, EventIndex, EventKeys, event_name
 from smartbkg.report.comparison import Comparison, compare
+from smartbkg.training.arrays import refuse_filtered
 from smartbkg.training.metrics import REFERENCE_TIMES, ReferenceTimes
 
 FORMAT = 2
@@ -82,6 +83,8 @@ def evaluate(job: EvaluationJob, progress: Progress | None = None) -> Evaluation
         UnknownName, ColumnsMissing: a skim that the filter or the labels do not have.
         EventDataError, ModelError: as the files' readers.
     """
+    for path in job.events:
+        refuse_filtered(path)
     used = open_filter(job.files, job.threads, job.event_type)
     skims = chosen_skims(used, job)
     with Spool() as spool, Spool() as of_labels, Spool() as of_kept:

@@ -20,6 +20,7 @@ from smartbkg.atomic import write_atomically
 from smartbkg.errors import BadEvent
 from smartbkg.events import EventBatch, read_batches
 from smartbkg.features import Features
+from smartbkg.parquet import count_rows, read_metadata
 
 INDEX = "index.json"
 Kinds = Mapping[str, DTypeLike]
@@ -99,12 +100,33 @@ def identity_of(paths: Sequence[Path | str]) -> list[list[str | int]]:
     return found
 
 
+def refuse_filtered(path: Path | str) -> None:
+    """Refuse an event file that a filter has left events out of: fractions that pass are those of all events.
+
+    Raises:
+        BadEvent
+    """
+    for step in read_metadata(path).get("provenance", []):
+        n_events, n_kept = step.get("n_events"), step.get("n_kept")
+        if step.get("step") == "filter" and n_kept != n_events != count_rows(path):
+            raise BadEvent(
+                f"{path} holds what a filter has chosen ({n_kept} of {n_events} events kept): retentions and "
+                f"speed-ups are those of all events, give the file from before the filter"
+            )
+
+
 def event_batches(
     paths: Iterable[Path | str], progress: Callable[[int], None] | None = None
 ) -> Iterator[tuple[Path | str, EventBatch]]:
-    """Batches of all event files, each with its file; `progress` is told the number of events done."""
+    """Batches of all event files, each with its file; `progress` is told the number of events done.
+
+    Raises:
+        BadEvent: as `refuse_filtered`.
+        EventDataError: as the files' readers.
+    """
     done = 0
     for path in paths:
+        refuse_filtered(path)
         for batch in read_batches(path):
             yield path, batch
             done += len(batch)

@@ -161,6 +161,17 @@ def test_observables_of_other_skims_are_left_out(trained: Path, sample: Labelled
     assert [o.name for o in comparisons["feiHadronic"].observables] == ["n_particles", "energy_gev"]
 
 
+def test_events_that_a_filter_has_chosen_are_refused(trained: Path, sample: LabelledSample, tmp_path: Path) -> None:
+    module = SmartBackground(
+        [SKIMS["feiHadronic"]], ["feiHadronic"], weights_file=trained / WEIGHTS_FILE,
+        config_file=trained / "SmartBackgroundConfig_default.json",
+    )  # fmt: skip
+    filtered(sample, module, 1, tmp_path)
+    chosen = next(path for path in tmp_path.glob("*.parquet") if pq.read_metadata(path).num_rows < len(sample.batch))
+    with pytest.raises(BadEvent, match="holds what a filter has chosen"):
+        run(trained, replace(sample, events=chosen), "feiHadronic")
+
+
 def test_kept_files_of_the_same_draws_give_the_same_comparison(
     trained: Path, sample: LabelledSample, tmp_path: Path
 ) -> None:

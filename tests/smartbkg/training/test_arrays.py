@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smartbkg.training.arrays import identity_of, mapped, read_index, write_arrays, write_index
+from smartbkg.errors import BadEvent
+from smartbkg.events import EventWriter
+from smartbkg.training.arrays import event_batches, identity_of, mapped, read_index, write_arrays, write_index
+from support.events import decay_trees
 
 KINDS = {"a": np.float32, "b": np.int8}
 PARTS = [{"a": np.arange(3), "b": np.ones(2)}, {"a": np.arange(2), "b": np.zeros(1)}]
@@ -54,3 +57,25 @@ def test_a_file_is_another_one_when_it_changes(tmp_path: Path) -> None:
     assert identity_of([path]) != before
     with pytest.raises(FileNotFoundError, match=r"no file .*absent"):
         identity_of([tmp_path / "absent"])
+
+
+@pytest.mark.parametrize(("n_events", "n_kept"), [(5, 5), (5, 2)])
+def test_files_with_all_events_are_read_also_when_a_filter_has_scored_them(
+    n_events: int, n_kept: int, tmp_path: Path
+) -> None:
+    path = scored(tmp_path / "events", n_events, n_kept)
+    assert [len(batch) for _, batch in event_batches([path])] == [5]
+
+
+def test_events_that_a_filter_has_chosen_are_refused(tmp_path: Path) -> None:
+    path = scored(tmp_path / "events", 40, 5)
+    with pytest.raises(BadEvent, match=r"events holds what a filter has chosen \(5 of 40 events kept\).*from before"):
+        list(event_batches([path]))
+
+
+def scored(path: Path, n_events: int, n_kept: int) -> Path:
+    """Five events, and a history of a filter."""
+    step = {"step": "filter", "n_events": n_events, "n_kept": n_kept}
+    with EventWriter(path, {"provenance": [{"step": "generate"}, step]}) as writer:
+        writer.write(decay_trees(5))
+    return path
