@@ -41,7 +41,7 @@ def apply_rule(rule: Rule, lists: Lists, events: Mask | None = None) -> Candidat
 def apply_selection(selection: Selection, lists: Lists) -> Candidates:
     """The candidates of the sources that pass the cuts; the channel is the source's position."""
     parts = [lists[name] for name in selection.sources]
-    merged = merge(parts, parts[0].mass_gev)
+    merged = merge(parts, min(part.mass_gev for part in parts))  # a bound that holds for all of them
     kept = _pass_cuts(selection.cuts, merged.momentum, merged.mass)
     return _with_mass(merged.take(np.flatnonzero(kept)), selection.mass_gev)
 

@@ -195,6 +195,14 @@ def test_a_selection_joins_lists_and_cuts_them():
     assert fast.mass == pytest.approx(np.full(len(fast), 1.86484))
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_selection_of_heavy_and_light_particles_loses_none_of_them(seed):
+    lists = random_lists(seed)
+    lists["h+"] = apply_selection(Selection("h+", ("K+", "pi+")), lists)
+    rule = Rule("D0", (Channel("D0 -> h- h+"),), (Cut("mass_gev", high=0.9),))
+    assert as_counter(apply_rule(rule, lists)) == brute_force(rule, lists)
+
+
 def named(name: str, daughters: str) -> Rule:
     return Rule(name, (Channel(f"{name} -> {daughters}"),))
 
