@@ -11,7 +11,7 @@ import dataclasses
 import json
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -234,9 +234,10 @@ def activation_parameters(values: Sequence[float]) -> tuple[float, float]:
     Raises:
         FrameworkError: not two finite numbers.
     """
-    if len(values) != 2 or not all(_is_number(value) for value in values):
-        raise FrameworkError(f"an activation has two parameters (a, b), both finite numbers; found {list(values)}")
-    return float(values[0]), float(values[1])
+    given = list(values) if isinstance(values, Iterable) else [values]
+    if len(given) != 2 or not all(map(_is_number, given)):
+        raise FrameworkError(f"an activation has two parameters (a, b), both finite numbers; found {given}")
+    return float(given[0]), float(given[1])
 
 
 def skim_code(name: str, code: int | None) -> int:

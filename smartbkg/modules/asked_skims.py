@@ -39,9 +39,9 @@ def plain_skims(codes: Sequence[int], names: Sequence[str]) -> tuple[list[int], 
     try:
         plain = [operator.index(code) for code in codes]
     except TypeError:
-        raise FrameworkError(f"skim codes are integers, such as 11180500; found {list(codes)}") from None
-    if isinstance(names, str):
-        raise FrameworkError(f"skimNames is a list of names, not the text {names!r}")
+        raise FrameworkError(f"skimCodes is a list of integers, such as 11180500; found {codes!r}") from None
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise FrameworkError(f"skimNames is a list of names, not {names!r}")
     odd = [name for name in names if not isinstance(name, str)]
     if odd:
         raise FrameworkError(f"skim names are texts, such as feiHadronic; found {odd[0]!r}")

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from conditions import Resolved, Run
-from smartbkg.errors import ModelMismatch
+from smartbkg.errors import FrameworkError, ModelMismatch, UnknownName
 from smartbkg.modules.payloads import PayloadStack, Sessions, file_sha256
-from smartbkg.multiskim_scorer import MultiSkimScorer, open_multiskim
+from smartbkg.multiskim_scorer import PRECISIONS, MultiSkimScorer, open_multiskim
 from smartbkg.pdg import PdgTable
 from smartbkg.smartbackground import SmartBackgroundConfig
 
@@ -30,10 +30,21 @@ _CONFIGS: Final[Sessions[SmartBackgroundConfig]] = Sessions()
 
 @dataclass(frozen=True)
 class Speed:
-    """How a network is opened; raises as `open_multiskim` for what it does not know."""
+    """How a network is opened.
+
+    Raises:
+        UnknownName: no such precision.
+        FrameworkError: no thread at all.
+    """
 
     threads: int = 1
     precision: str = "fp32"
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise UnknownName("precision", self.precision, PRECISIONS)
+        if self.threads < 1:
+            raise FrameworkError(f"a network runs on at least one thread, not {self.threads}")
 
     def open(self, digest: str, path: Path) -> MultiSkimScorer:
         """The scorer of a file, one for all jobs of this process that want it at the same speed."""

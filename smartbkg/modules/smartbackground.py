@@ -91,7 +91,7 @@ class SmartBackground(Module):
         precision: str = "fp32",
     ) -> None:
         self.codes, self.names = plain_skims(skimCodes, skimNames)
-        event_type_code(eventType)
+        event_type_code(str(eventType))
         self.event_type = eventType if overrideEventType else None
         parameters = activation_parameters(activationOverrideParams)
         self.activation = parameters if overrideActivation else None

@@ -218,11 +218,18 @@ def test_a_type_that_the_network_does_not_know_is_named(events: Path, tmp_path: 
     [
         ({"eventType": "charmed"}, UnknownName, "unknown event type 'charmed'.*near: charged"),
         ({"skimNames": []}, FrameworkError, r"1 skim codes \(11180500\) for 0 skim names"),
+        ({"eventType": None}, UnknownName, "unknown event type 'None'.*known: ccbar, charged"),
+        ({"skimNames": None}, FrameworkError, "skimNames is a list of names, not None"),
+        ({"skimNames": [3]}, FrameworkError, "skim names are texts, such as feiHadronic; found 3"),
+        ({"skimCodes": 11180500}, FrameworkError, "skimCodes is a list of integers.*found 11180500"),
+        ({"activationOverrideParams": None}, FrameworkError, r"two parameters \(a, b\).*found \[None\]"),
+        ({"precision": "bf16"}, UnknownName, "unknown precision 'bf16'.*fp32, int8"),
+        ({"threads": 0}, FrameworkError, "at least one thread, not 0"),
         ({"skimCodes": [], "skimNames": []}, FrameworkError, "no skim was named"),
         ({"skimCodes": [1, 1], "skimNames": ["a", "b"]}, FrameworkError, "skim code 1 is given more than once"),
         ({"skimCodes": [1, 2], "skimNames": ["a", "a"]}, FrameworkError, "skim name a is given more than once"),
-        ({"skimCodes": ["feiHadronic"]}, FrameworkError, "skim codes are integers, such as 11180500"),
-        ({"skimNames": "f"}, FrameworkError, "skimNames is a list of names, not the text 'f'"),
+        ({"skimCodes": ["feiHadronic"]}, FrameworkError, "skimCodes is a list of integers, such as 11180500"),
+        ({"skimNames": "f"}, FrameworkError, "skimNames is a list of names, not 'f'"),
         ({"activationOverrideParams": [0.5]}, FrameworkError, r"two parameters \(a, b\).*found \[0.5\]"),
         ({"activationOverrideParams": [0.5, 0.0, 1.0]}, FrameworkError, r"two parameters \(a, b\)"),
         ({"activationOverrideParams": [0.5, math.nan]}, FrameworkError, "both finite numbers"),
@@ -359,8 +366,9 @@ def test_one_draw_for_all_skims_keeps_fewer_events_and_is_as_unbiased(
 
 
 def test_sampling_without_any_seed_is_refused(events: Path, pair: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(ModuleFailed, match="no seed"):
+    with pytest.raises(ModuleFailed, match="no seed") as caught:
         run_filter(events, tmp_path, everything(**pair), seed=None)
+    assert not hasattr(caught.value, "__notes__")  # nor does what follows fail, too
 
 
 def test_the_seed_of_the_module_goes_before_that_of_the_job(
