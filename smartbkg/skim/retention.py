@@ -188,7 +188,8 @@ def _codes(metadata: dict[str, Any]) -> dict[str, int | None]:
 
 
 def _refuse_incomplete(path: Path, metadata: dict[str, Any], schema: pa.Schema) -> None:
-    filtered = any(step.get("step") == "filter" for step in metadata.get("provenance", []))
+    steps = [step for step in metadata.get("provenance", []) if step.get("step") == "filter"]
+    filtered = any(step.get("n_kept", -1) != step.get("n_events") for step in steps)  # not where it only scored
     if filtered or any(name == "weight" or name.startswith("weight_") for name in schema.names):
         raise BadEvent(f"{path} holds events that a filter has kept: retentions are those of unfiltered events")
     if metadata.get("kind") == "skimmed" and "retention" not in metadata:

@@ -134,3 +134,15 @@ def test_filtered_events_are_refused(tmp_path):
         writer.write(reconstructed("mixed", 600).with_extra(weight_TauGeneric=np.ones(600)))
     with pytest.raises(BadEvent, match=r"kept.parquet holds events that a filter has kept"):
         count_passing([tmp_path / "kept.parquet"], ["TauGeneric"])
+
+
+@pytest.mark.parametrize("n_kept", [600, 20])
+def test_events_that_a_filter_has_only_scored_are_counted(n_kept, tmp_path):
+    step = {"step": "filter", "n_events": 600, "n_kept": n_kept}
+    with RecoWriter(tmp_path / "scored.parquet", {"provenance": [step]}) as writer:
+        writer.write(reconstructed("mixed", 600))
+    if n_kept == 600:
+        assert count_passing([tmp_path / "scored.parquet"], ["feiHadronic"]).events == {"mixed": 600}
+    else:
+        with pytest.raises(BadEvent, match="holds events that a filter has kept"):
+            count_passing([tmp_path / "scored.parquet"], ["feiHadronic"])
