@@ -13,7 +13,7 @@ import conditions
 from conditions import Bundled, IntervalOfValidity, Run
 from conditions.client.client import ClientConfig
 from conditions.store import Store, open_store
-from smartbkg.errors import ModelMismatch, ModuleFailed
+from smartbkg.errors import ModelMismatch, ModuleFailed, UnknownName
 from smartbkg.events import EventBatch, read_events, read_metadata
 from smartbkg.framework import create_path, process
 from smartbkg.models.transformer import TransformerConfig
@@ -109,7 +109,7 @@ def test_threads_change_nothing_and_integers_say_what_they_change(
     assert [r.getMessage() for r in caplog.records if "in integers: logits of 100 events changed" in r.getMessage()]
     largest = max(np.abs(integers.extra[name] - column).max() for name, column in plain.extra.items())
     assert 0 < largest < 0.1
-    with pytest.raises(ModuleFailed, match="unknown precision 'fp64'"):
+    with pytest.raises(UnknownName, match="unknown precision 'fp64'"):
         predictions(events, tmp_path, precision="fp64", **files)
 
 
