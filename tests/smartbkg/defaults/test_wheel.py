@@ -13,11 +13,9 @@ from typing import Any
 
 import pytest
 
-from smartbkg.defaults import FOLDER, MAX_BYTES, SNAPSHOT, TAGS, size_bytes
+from smartbkg.defaults import MAX_BYTES, TAGS, size_bytes
 from smartbkg.events import read_metadata
 from support.batches import some_events, write_events
-
-pytestmark = pytest.mark.skipif(not (FOLDER / SNAPSHOT).exists(), reason="this copy came without trained filters")
 
 ROOT = Path(__file__).parents[3]
 NO_NETWORK = """
