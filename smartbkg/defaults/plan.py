@@ -54,7 +54,10 @@ class Training:
 
     gatgap: tuple[str, ...] = ("--epochs", "12", "--schedule", "cosine")
     # Validation loss is best after 13 of these epochs; the shipped network was trained with them.
-    multiskim: tuple[str, ...] = tuple("--processes 2 --epochs 22 --batch-size 256 --learning-rate 0.0015".split())
+    multiskim: tuple[str, ...] = (
+        *("--processes", "2", "--epochs", "22"),
+        *("--batch-size", "256", "--learning-rate", "0.0015"),
+    )
 
 
 def sample_lanes(plan: Plan, until: str = "label") -> list[list[Step]]:
