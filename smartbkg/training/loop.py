@@ -25,7 +25,6 @@ from smartbkg.atomic import write_atomically
 from smartbkg.draws import block_seed
 from smartbkg.errors import TrainingError, UnknownName
 from smartbkg.features import Features
-from smartbkg.models.checkpoint import load_plain
 from smartbkg.models.gat import GATGAP_CONFIG
 from smartbkg.models.kinds import EventNetwork, NetworkConfig, make_network
 from smartbkg.models.scoring import network_logits
@@ -33,6 +32,7 @@ from smartbkg.training.augment import augment
 from smartbkg.training.data import TrainingSet, balanced_batches
 from smartbkg.training.loss import LOSSES, make_loss
 from smartbkg.training.metrics import REFERENCE_TIMES, ReferenceTimes, auc
+from smartbkg.training.states import read_state
 
 SCHEDULES = ("plateau", "cosine")
 # First rate of a fine-tuning: the weights know something already, and a larger step throws it away.
@@ -210,15 +210,9 @@ class TrainingState:
 
         Raises:
             TrainingError: it is of other data, another configuration or another start.
-            NotAModel: it is damaged.
+            NotAModel: it is damaged, or no state of a training.
         """
-        values = load_plain(path.read_bytes(), path)
-        if values["identity"] != identity:
-            asked, found = json.loads(identity), json.loads(values["identity"])
-            other = ", ".join(
-                f"{k} {found.get(k)!r} instead of {asked[k]!r}" for k in asked if asked[k] != found.get(k)
-            )
-            raise TrainingError(f"{path} is of another training and cannot be resumed as this one: {other}")
+        values = read_state(path, ("network", "optimizer", "best", "numbers", "history"), identity)
         self.network.load_state_dict(values["network"])
         self.optimizer.load_state_dict(values["optimizer"])
         self.best = values["best"]

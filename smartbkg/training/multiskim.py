@@ -19,7 +19,6 @@ import numpy as np
 from smartbkg.atomic import write_atomically
 from smartbkg.errors import TrainingError
 from smartbkg.events import EVENT_TYPES
-from smartbkg.models.checkpoint import load_plain
 from smartbkg.models.multiskim_checkpoint import load_multiskim
 from smartbkg.models.transformer import Transformer
 from smartbkg.training.loop import Epoch
@@ -29,6 +28,7 @@ from smartbkg.training.multiskim_crew import Crew, Plan, Step, bind
 from smartbkg.training.multiskim_data import MultiSkimSet, prepare_multiskim
 from smartbkg.training.multiskim_loop import Judge, MultiSkimState, train
 from smartbkg.training.multiskim_result import Files, Result, log_of
+from smartbkg.training.states import identity_of, read_state
 
 METRICS, LOG, STATE, DATA = "metrics.json", "training.csv", "training-state.pt", "training-data"
 _TIMED_STEPS = 8
@@ -244,7 +244,7 @@ def _within_time(job: MultiSkimJob, crew: Crew, state_file: Path, talk: Callable
 
 
 def _epochs_of(state_file: Path) -> int:
-    return int(json.loads(load_plain(state_file.read_bytes(), state_file)["identity"])["epochs"])
+    return int(identity_of(read_state(state_file, ()), state_file)["epochs"])
 
 
 def _said(data: MultiSkimSet, crew: Crew, config: MultiSkimConfig) -> str:

@@ -27,7 +27,6 @@ from smartbkg.atomic import write_atomically
 from smartbkg.draws import block_seed
 from smartbkg.errors import TrainingError
 from smartbkg.events import EVENT_TYPES, event_type_code
-from smartbkg.models.checkpoint import load_plain
 from smartbkg.models.transformer import Transformer
 from smartbkg.training.activation import TypeSample, shares, weighted_auc
 from smartbkg.training.loop import Epoch
@@ -35,6 +34,7 @@ from smartbkg.training.multiskim_balance import Balance, Sampler
 from smartbkg.training.multiskim_config import MultiSkimConfig
 from smartbkg.training.multiskim_crew import Crew, Step
 from smartbkg.training.multiskim_data import MultiSkimSet
+from smartbkg.training.states import read_state
 
 # The first means of the weights are over few steps, or the random first weights would be in them for long.
 _EMA_START = 10.0
@@ -96,15 +96,10 @@ class MultiSkimState:
 
         Raises:
             TrainingError: it is of other data, another configuration or another start.
-            NotAModel: it is damaged.
+            NotAModel: it is damaged, or no state of a training.
         """
-        values = load_plain(path.read_bytes(), path)
-        if values["identity"] != identity:
-            asked, found = json.loads(identity), json.loads(values["identity"])
-            other = ", ".join(
-                f"{k} {found.get(k)!r} instead of {asked[k]!r}" for k in asked if asked[k] != found.get(k)
-            )
-            raise TrainingError(f"{path} is of another training and cannot be resumed as this one: {other}")
+        entries = ("weights", "mean", "best", "optimizer", "best_loss", "history")
+        values = read_state(path, entries, identity)
         self.weights, self.mean, self.best = values["weights"], values["mean"], values["best"]
         self.optimizer, self.best_loss = values["optimizer"], values["best_loss"]
         self.history = [Epoch(**epoch) for epoch in json.loads(values["history"])]
