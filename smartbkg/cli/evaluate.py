@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,10 +75,25 @@ def evaluate(
         from smartbkg.report.page import write_page
 
         write_page(evaluation.figures, evaluation.comparisons, report / "report.html")
+    _say_which(evaluation.figures)
     if as_json:
         click.echo(json.dumps(evaluation.figures, indent=2))
     else:
         _echo(evaluation)
+
+
+def _say_which(figures: Mapping[str, Any]) -> None:
+    """Which network it was, and whether it was made for what it is judged by."""
+    about = figures["filter"]
+    trained = set(about["skims"]) - {None}
+    purpose = next(iter(trained)) if len(trained) == 1 else f"{len(trained)} skims"
+    click.echo(
+        f"{about['source']}: {about['kind']}, trained for {purpose if trained else 'a skim that it does not name'}",
+        err=True,
+    )
+    others = sorted(set(figures["skims"]) - trained) if trained else []
+    if others:
+        click.echo(f"warning: judged by {', '.join(others)}, which it was not trained for", err=True)
 
 
 def _echo(evaluation: Evaluation) -> None:

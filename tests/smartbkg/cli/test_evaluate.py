@@ -21,8 +21,9 @@ from smartbkg.parquet import TableWriter
 from smartbkg.scorer import open_scorer
 from smartbkg.smartbackground import BATCHED_FILE
 from smartbkg.training import metrics
+from smartbkg.training.networks import export_bytes
 from support.evaluated import write_sample
-from support.networks import SMALL_CONFIG, random_network, write_model
+from support.networks import SMALL_CONFIG, manifest_of, random_network, write_model
 from support.trained import write_trained
 from support.trained_multiskim import write_multiskim
 from support.training import SKIM, ToySample, write_toy_sample
@@ -82,6 +83,19 @@ def test_a_table_for_people(model: Path, toy: ToySample) -> None:
     assert result.exit_code == 0, result.output
     for name in ("AUC", "speed-up", "threshold speed-up", "effective-sample fraction", "retention", "kept fraction"):
         assert name in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("skim", "purpose"), [(SKIM, SKIM), ("anotherSkim", "anotherSkim"), (None, "a skim that it does not name")]
+)
+def test_it_says_which_network_it_was_and_warns_when_it_was_made_for_another_skim(
+    skim: str | None, purpose: str, toy: ToySample, tmp_path: Path
+) -> None:
+    network, path = random_network(SMALL_CONFIG), tmp_path / "own.onnx"
+    path.write_bytes(export_bytes(network, manifest_of(network, skim=skim)))
+    said = evaluate(path, toy).stderr
+    assert f"{path}: gatgap, trained for {purpose}\n" in said
+    assert (f"warning: judged by {SKIM}, which it was not trained for" in said) == (skim == "anotherSkim")
 
 
 def test_measured_times_are_used_where_the_files_carry_them(model: Path, toy: ToySample, tmp_path: Path) -> None:
