@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -31,7 +32,7 @@ _KINDS: dict[str, Any] = {
     "parent": dict | None,
 }
 # Entries that are only there when they say something, so that files without them are what they were before.
-_OPTIONAL = {"parent"}
+_OPTIONAL = frozenset({"parent"})
 
 
 @dataclass(frozen=True)
@@ -84,21 +85,10 @@ class Manifest:
             NotAModel: no JSON object, or not with the entries of a manifest.
             ModelMismatch: its tokens or features are not those of this release.
         """
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise NotAModel(source, f"its manifest is no JSON: {error}") from error
-        if not isinstance(values, dict):
-            raise NotAModel(source, "its manifest is no JSON object")
+        values = json_object(text, source)
         if values.pop("format", None) != _FORMAT:
             raise NotAModel(source, f"its manifest is not of format {_FORMAT}; it was made by another release")
-        known = {f.name for f in dataclasses.fields(cls)}
-        if set(values) | _OPTIONAL != known:
-            wrong = ", ".join(sorted((set(values) ^ known) - _OPTIONAL))
-            raise NotAModel(source, f"its manifest has missing or unknown entries: {wrong}")
-        for name, value in values.items():
-            if not isinstance(value, _KINDS[name]):
-                raise NotAModel(source, f"{name} of its manifest is a {type(value).__name__}")
+        check_entries(values, _KINDS, source, optional=_OPTIONAL)
         manifest = cls(**{**values, "feature_spec": FeatureSpec.from_dict(values["feature_spec"])})
         manifest.check_tokens(source)
         return manifest
@@ -116,3 +106,38 @@ class Manifest:
                 f"{source} was trained with another PDG table {table!r} (digest {self.token_digest[:12]}…) than the "
                 f"installed one ({here[:12]}…): its tokens would mean other particles"
             )
+
+
+def json_object(text: str, source: Path | str) -> dict[str, Any]:
+    """The entries of a manifest's text.
+
+    Raises:
+        NotAModel: it is no JSON object.
+    """
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise NotAModel(source, f"its manifest is no JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise NotAModel(source, "its manifest is no JSON object")
+    return values
+
+
+def check_entries(
+    values: Mapping[str, Any],
+    kinds: Mapping[str, type | tuple[type, ...]],
+    source: Path | str,
+    *,
+    optional: frozenset[str] = frozenset(),
+) -> None:
+    """Refuse entries that are missing, unknown or of the wrong kind.
+
+    Raises:
+        NotAModel
+    """
+    if set(values) | optional != set(kinds):
+        wrong = ", ".join(sorted((set(values) ^ set(kinds)) - optional))
+        raise NotAModel(source, f"its manifest has missing or unknown entries: {wrong}")
+    for name, value in values.items():
+        if not isinstance(value, kinds[name]):
+            raise NotAModel(source, f"{name} of its manifest is a {type(value).__name__}")

@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 from smartbkg.bridging import BRIDGED_SPEC, BridgedSpec
 from smartbkg.errors import ModelMismatch, NotAModel
 from smartbkg.events import EVENT_TYPES
+from smartbkg.manifest import check_entries, json_object
 from smartbkg.pdg import PdgTable
 
 KIND: Final = "multiskim"
@@ -92,23 +93,13 @@ class MultiSkimManifest:
             NotAModel: no JSON object, or not with the entries of a manifest.
             ModelMismatch: of another kind of network, or with features of another convention.
         """
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise NotAModel(source, f"its manifest is no JSON: {error}") from error
-        if not isinstance(values, dict):
-            raise NotAModel(source, "its manifest is no JSON object")
+        values = json_object(text, source)
         kind, version = values.pop("kind", None), values.pop("format", None)
         if kind != KIND:
             raise ModelMismatch(f"{source} is a {kind!r} model; a {KIND!r} one was asked for")
         if version != _FORMAT:
             raise NotAModel(source, f"its manifest is of format {version!r}, not {_FORMAT}; another release made it")
-        if set(values) != set(_KINDS):
-            wrong = ", ".join(sorted(set(values) ^ set(_KINDS)))
-            raise NotAModel(source, f"its manifest has missing or unknown entries: {wrong}")
-        for name, value in values.items():
-            if not isinstance(value, _KINDS[name]):
-                raise NotAModel(source, f"{name} of its manifest is a {type(value).__name__}")
+        check_entries(values, _KINDS, source)
         own = {
             "skims": _skims(values["skims"], source),
             "event_types": tuple(map(str, values["event_types"])),
