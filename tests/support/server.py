@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -182,3 +182,13 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
             break
         time.sleep(0.02)
     raise RuntimeError(f"the server did not start: {log.read_text(encoding='utf-8', errors='replace')[-4000:]}")
+
+
+def open_files(server: Server) -> list[str]:
+    """What the workers hold open, as the system names it; a file that was removed ends in ` (deleted)`."""
+    found = []
+    for worker in server.workers():
+        for handle in Path(f"/proc/{worker}/fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                found.append(os.readlink(handle))  # noqa: PTH115
+    return found

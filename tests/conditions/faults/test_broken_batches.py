@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from contextlib import closing
@@ -12,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from conditions.store.session import Store
-from support.server import Server
+from support.server import Server, open_files
 
 DOCUMENT = b'{"tag": "%s", "create": true, "payloads": [{"name": "%s"}], "iovs": [{"name": "%s", "iov": "0,0,-1,-1"}]}'
 PART = b'--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
@@ -52,11 +51,4 @@ def begun(server: Server, body: bytes) -> socket.socket:
 def open_uploads(server: Server) -> list[str]:
     """Files of uploads that a worker holds, or that lie about."""
     found = [str(path) for path in Path(server.files).glob("incoming/*")]
-    for worker in server.workers():
-        for handle in Path(f"/proc/{worker}/fd").iterdir():
-            try:
-                target = os.readlink(handle)  # noqa: PTH115
-            except OSError:
-                continue
-            found += [target] if target.startswith(str(server.files)) else []
-    return found
+    return found + [target for target in open_files(server) if target.startswith(str(server.files))]

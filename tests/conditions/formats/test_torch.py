@@ -189,13 +189,16 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, layout: str, keep: float) -
 def test_damage_anywhere_is_refused_or_seen_never_something_else(tmp_path: Path, layout: str) -> None:
     generator = torch.Generator().manual_seed(3)
     whole = saved(tmp_path / "whole.pth", {"w": torch.randn(8, 8), "n": "text"}, layout).read_bytes()
-    bad = tmp_path / "bad.pth"
+    bad, n_refused = tmp_path / "bad.pth", 0
     for place in torch.randint(len(whole), (60,), generator=generator).tolist():
         bad.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
         try:
-            describe(bad)
+            found = describe(bad)
         except PayloadUnreadable:
-            continue
+            n_refused += 1
+        else:
+            assert found.format == "torch"
+    assert n_refused > 0
 
 
 def test_an_archive_that_unpacks_to_more_than_it_has_is_refused(tmp_path: Path) -> None:

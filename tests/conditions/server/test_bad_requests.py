@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import ssl
 import time
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from support.server import Server, running_server
+from support.server import Server, open_files, running_server
 
 LIMIT = 1 << 20
 IDLE_S = 0.5
@@ -354,12 +353,5 @@ def is_clean(server: Server) -> bool:
 
 def _spools(server: Server) -> list[str]:
     found = [str(path) for path in Path(server.files).glob("incoming/*")]
-    for worker in server.workers():
-        for handle in Path(f"/proc/{worker}/fd").iterdir():
-            try:
-                target = os.readlink(handle)  # noqa: PTH115
-            except OSError:
-                continue
-            if "(deleted)" in target and ("spool" in target or "payloads" in target or "/tmp/#" in target):  # noqa: S108
-                found.append(target)
-    return found
+    removed = [target for target in open_files(server) if "(deleted)" in target]
+    return found + [t for t in removed if "spool" in t or "payloads" in t or "/tmp/#" in t]  # noqa: S108
